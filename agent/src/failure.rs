@@ -15,6 +15,8 @@ pub enum Code {
     DeniedBySitePolicy,
     /// Another entry has the name or the unique value already.
     Conflict,
+    /// The account never had a password, so it is not enabled.
+    NoPassword,
     /// It was begun, and failed as work on a directory fails.
     Failed(Class),
 }
@@ -28,6 +30,7 @@ impl Code {
             Self::Forbidden => "forbidden",
             Self::DeniedBySitePolicy => "denied_by_site_policy",
             Self::Conflict => "conflict",
+            Self::NoPassword => "no_password",
             Self::Failed(class) => match class {
                 Class::Unreachable => "unreachable",
                 Class::Credentials => "credentials",

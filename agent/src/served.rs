@@ -15,7 +15,7 @@ pub use postern_directory::{
 pub mod write {
     pub use postern_directory::write::{
         AttributeChange, BothChanged, BothEnds, Change, Create, Denied, Done, Effect, Existing, Facts, Gate, Intent,
-        Kind, MemberChange, Move, NewPassword, Operation, RefusedAttribute, Subject, Written, container,
+        Kind, MemberChange, Move, NewPassword, Operation, RefusedAttribute, RefusedMember, Subject, Written, container,
     };
 }
 pub use postern_proto::chunk::MemberForm;

@@ -189,6 +189,7 @@ fn error(failure: &Failure) -> v1::CommandError {
         Code::Forbidden => v1::ErrorCode::Forbidden,
         Code::DeniedBySitePolicy => v1::ErrorCode::DeniedBySitePolicy,
         Code::Conflict => v1::ErrorCode::Conflict,
+        Code::NoPassword => v1::ErrorCode::NoPassword,
         Code::Failed(class) => of_class(class),
     };
     v1::CommandError {

@@ -66,6 +66,9 @@ pub enum Failure {
         /// Why.
         reason: String,
     },
+    /// The account is not enabled: it never had a password, or lost it when it was deleted.
+    #[error("the account has no password yet")]
+    NoPassword,
     /// A key of the configuration is needed for it.
     #[error("[directory.write] does not say how: {key}")]
     Setting {
@@ -125,6 +128,7 @@ impl Failure {
             Self::BothChanged { .. } => "run an import, compare both, and decide which one is right",
             Self::Protected { .. } => "change this entry with the directory's own tools",
             Self::Invalid { .. } => "correct the mapping or the value",
+            Self::NoPassword => "set a password: the account is enabled then",
             Self::Setting { cure, .. } => cure,
             Self::Unencrypted => "use an ldaps:// address in urls, or set start_tls = true",
             Self::KeepsChanging => "try again; if it stays so, find what else writes to this entry",

@@ -160,13 +160,20 @@ mod tests {
             message: "x".repeat(MAX_TEXT_BYTES / 16),
             ldap_result_code: Some(19),
         };
+        let member = |place: usize| v1::RefusedMember {
+            member: place.to_string(),
+            message: "x".repeat(MAX_TEXT_BYTES / 16),
+            ldap_result_code: Some(19),
+        };
         let result = v1::OperateResult {
             effect: v1::Effect::Changed.into(),
             entry: vec![0; 1 << 20].into(),
             overwritten: (0..MAX_OPERATION_ATTRIBUTES / 2).map(both).collect(),
             kept: (MAX_OPERATION_ATTRIBUTES / 2..MAX_OPERATION_ATTRIBUTES).map(both).collect(),
             refused: vec![refused; MAX_OPERATION_ATTRIBUTES],
-            unknown_members: (0..MAX_OPERATION_MEMBERS).map(|number| number.to_string()).collect(),
+            // A member is one or the other.
+            unknown_members: (0..MAX_OPERATION_MEMBERS / 2).map(|number| number.to_string()).collect(),
+            refused_members: (0..MAX_OPERATION_MEMBERS / 2).map(member).collect(),
         };
         let result = Some(v1::outcome::Result::Operate(result));
         let outcome = v1::Outcome { result, ..v1::Outcome::default() };

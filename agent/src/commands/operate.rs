@@ -101,6 +101,7 @@ async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome
         refused: done.refused.into_iter().take(MAX_OPERATION_ATTRIBUTES).map(refused).collect(),
         // Each was named by the operation: they are no larger than that.
         unknown_members: done.unknown_members.into_iter().take(MAX_OPERATION_MEMBERS).collect(),
+        refused_members: done.refused_members.into_iter().take(MAX_OPERATION_MEMBERS).map(refused_member).collect(),
     }))
 }
 
@@ -118,13 +119,26 @@ fn both_ends(both: write::BothEnds, work: &Work, room: &mut Room) -> v1::Attribu
 }
 
 fn refused(refused: write::RefusedAttribute) -> v1::RefusedAttribute {
-    let cure = refused.cure.map_or_else(String::new, |cure| format!("; {cure}"));
-    let message = format!("{}{cure}", refused.reason);
     v1::RefusedAttribute {
         name: refused.name,
-        message: message[..message.floor_char_boundary(MAX_REASON_BYTES)].to_owned(),
+        message: why(&refused.reason, refused.cure.as_deref()),
         ldap_result_code: refused.code,
     }
+}
+
+fn refused_member(refused: write::RefusedMember) -> v1::RefusedMember {
+    let write::Subject { external_id, dn } = refused.subject;
+    v1::RefusedMember {
+        member: external_id.or(dn).unwrap_or_default(),
+        message: why(&refused.reason, refused.cure.as_deref()),
+        ldap_result_code: Some(refused.code),
+    }
+}
+
+fn why(reason: &str, cure: Option<&str>) -> String {
+    let cure = cure.map_or_else(String::new, |cure| format!("; {cure}"));
+    let message = format!("{reason}{cure}");
+    message[..message.floor_char_boundary(MAX_REASON_BYTES)].to_owned()
 }
 
 /// Reads an operation, and checks what no directory needs to be asked for.

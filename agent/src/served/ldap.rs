@@ -93,6 +93,7 @@ fn failure(error: &postern_directory::Error) -> Failure {
     let code = match error {
         Error::Write(write::Failure::Denied(_) | write::Failure::Off) => Code::DeniedBySitePolicy,
         Error::Write(write::Failure::Taken { .. }) => Code::Conflict,
+        Error::Write(write::Failure::NoPassword) => Code::NoPassword,
         error => error.class().into(),
     };
     Failure {

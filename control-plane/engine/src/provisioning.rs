@@ -3,6 +3,7 @@
 //! `connector` carries the operations out. `write_through` has what somebody changed although the
 //! target is its source. `outcome` writes what came back. `plan` writes down what would be done.
 
+mod agreed;
 pub mod change;
 pub mod compare;
 pub mod connector;

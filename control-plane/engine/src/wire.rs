@@ -195,6 +195,7 @@ fn code(code: v1::ErrorCode) -> &'static str {
         v1::ErrorCode::Ambiguous => "ambiguous",
         v1::ErrorCode::DeniedBySitePolicy => "denied_by_site_policy",
         v1::ErrorCode::Conflict => "conflict",
+        v1::ErrorCode::NoPassword => "no_password",
     }
 }
 

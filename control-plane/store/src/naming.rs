@@ -155,6 +155,20 @@ impl Intake {
         self.identities.tx.bulk_rows(query, |mut row| row.take()).await
     }
 
+    /// Accounts whose users or groups an operation has changed since a job began: what the job has read of them may be older.
+    pub async fn written_since(&mut self, job: JobId, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
+        let query = Bulk::new(
+            "SELECT a.id FROM accounts a WHERE a.id {in} AND (a.organization_id = :1) IS TRUE AND (a.target = :2) IS TRUE \
+             AND EXISTS (SELECT 1 FROM operations o WHERE o.identity = a.identity AND (o.target = :2) IS TRUE \
+             AND o.ended_at >= (SELECT j.started_at FROM jobs j WHERE j.id = :3))",
+        )
+        .column(ids(accounts))
+        .shared(self.identities.organization)
+        .shared(self.directory)
+        .shared(job);
+        self.identities.tx.bulk_rows(query, |mut row| row.take()).await
+    }
+
     /// Links accounts to users whose names belong to others in the meantime; the conflicts stay.
     pub async fn link_nameless(&mut self, links: &[(AccountId, Uuid)]) -> Result<u64> {
         let (accounts, identities) = links.iter().map(|(account, identity)| (account.as_uuid(), *identity)).unzip();

@@ -319,8 +319,9 @@ impl Store {
         organization: OrganizationId,
         object: Uuid,
     ) -> Result<Option<(Timestamp, String, String)>> {
-        let query = sql("SELECT at, action, actor_name FROM audit WHERE organization_id = $1 AND object_id = $2 \
-             ORDER BY seq DESC LIMIT 1");
+        // The number first: to put the entries in their order, SQLite would read the whole log from its end.
+        let query = sql("SELECT at, action, actor_name FROM audit WHERE organization_id = $1 AND seq = \
+             (SELECT max(seq) FROM audit WHERE organization_id = $1 AND object_id = $2)");
         let read = |mut row: Row| Ok((row.take()?, row.take()?, row.take()?));
         self.database.row(query.bind(organization).bind(object), read).await
     }

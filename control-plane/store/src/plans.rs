@@ -209,6 +209,20 @@ async fn a_page_of_the_report_is_read_in_its_order_by_the_index_of_its_filter() 
     }
 }
 
+#[tokio::test]
+async fn the_last_change_of_somebody_is_found_by_its_index() {
+    let site = Site::new().await;
+    let (store, organization) = (&site.store, site.store.create_organization("one", NOW).await.unwrap().id);
+    site.steps();
+    assert_eq!(store.last_change_of(organization, uuid::Uuid::nil()).await.unwrap(), None);
+    let steps = site.steps();
+    assert!(
+        steps.iter().any(|(_, step)| step.contains("audit_of_object (organization_id=? AND object_id=?)")),
+        "{steps:#?}"
+    );
+    assert!(!steps.iter().any(|(_, step)| step.ends_with("PRIMARY KEY (organization_id=?)")), "{steps:#?}");
+}
+
 const INACTIVE: IdentityFilter = IdentityFilter { active: Some(false), missing: None };
 const MISSING: IdentityFilter = IdentityFilter { active: None, missing: Some(true) };
 

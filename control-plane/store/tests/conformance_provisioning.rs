@@ -380,6 +380,8 @@ async fn when_somebody_has_left_is_known(database: TestDatabase) {
     assert_eq!(left_at().await, Some(at(2)));
     // Somebody who gets the entry has not left it.
     let mut tx = store.begin_identities(world.org(), at(3)).await.unwrap();
+    let owned = tx.owned_user(person.id).await.unwrap().unwrap();
+    tx.delete_user(owned, "owner").await.unwrap();
     let bert = world.person("bert").0;
     tx.insert_own_users(vec![(bert.clone(), "{}".to_owned())]).await.unwrap();
     assert!(tx.link_outbound(account.id, bert.id).await.unwrap());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use postern_dn::Dn;
 
 use super::{CheckState, Diagnosis, Finding};
-use crate::config::{DisableBy, WriteConfig};
+use crate::config::{DisableBy, Scope, WriteConfig};
 use crate::connection::{Connection, Servers};
 use crate::error::{Error, Step};
 use crate::filter;
@@ -27,7 +27,8 @@ const NO_SUCH_CONTROL: u32 = 12;
 const STATE: [&str; 5] = ["userAccountControl", "accountExpires", "pwdLastSet", "lockoutTime", "cn"];
 const ACTIVE_DIRECTORY: &str = "grant what the switches need, on the container only: dsacls CONTAINER /I:T /G \"ACCOUNT:CCDC;user\" (create and \
      delete users), /I:S /G \"ACCOUNT:RPWP;ATTRIBUTE;user\" for each attribute (name and cn for renaming), /I:S /G \
-     \"ACCOUNT:CA;Reset Password;user\", /I:T /G \"ACCOUNT:CCDC;group\" and /I:S /G \"ACCOUNT:RPWP;member;group\"";
+     \"ACCOUNT:CA;Reset Password;user\", /I:T /G \"ACCOUNT:CCDC;group\" and /I:S /G \"ACCOUNT:RPWP;ATTRIBUTE;group\" \
+     for member, description, name and cn";
 const OPENLDAP: &str = "grant what the switches need, on the containers only: access to dn.subtree=\"CONTAINER\" attrs=userPassword by \
      dn.exact=\"BIND DN\" =w by anonymous auth, then access to dn.subtree=\"CONTAINER\" by dn.exact=\"BIND DN\" write by \
      users read";
@@ -97,7 +98,7 @@ impl Diagnosis<'_> {
         }
         let flavour = Flavour::ActiveDirectory;
         let users = Section::users(self.config, flavour, names);
-        if let Some(dn) = sample(connection, &users, flavour).await? {
+        if let Some(dn) = sample(connection, &users, write.user_container.as_deref(), flavour).await? {
             let may = values(connection, &dn, "allowedAttributesEffective").await?;
             for name in STATE.into_iter().chain(self.config.users.attributes.iter().map(String::as_str)) {
                 if !is_the_servers(name) && !rights.may.iter().chain(&rights.may_not).any(|known| known.ends_with(name))
@@ -108,7 +109,7 @@ impl Diagnosis<'_> {
         }
         let groups = Section::groups(self.config, flavour, names, false);
         if let Some(section) = groups
-            && let Some(dn) = sample(connection, &section, flavour).await?
+            && let Some(dn) = sample(connection, &section, write.group_container.as_deref(), flavour).await?
         {
             rights.note(has(&values(connection, &dn, "allowedAttributesEffective").await?, "member"), "write members");
         }
@@ -130,7 +131,7 @@ impl Diagnosis<'_> {
         }
         let flavour = Flavour::OpenLdap;
         let users = Section::users(self.config, flavour, names);
-        if let Some(dn) = sample(connection, &users, flavour).await? {
+        if let Some(dn) = sample(connection, &users, write.user_container.as_deref(), flavour).await? {
             let rdn = Dn::parse(&dn).ok().and_then(|dn| dn.leaf());
             if let Some(rdn) = rdn {
                 rights.judged(connection.rehearse_rename(&dn, &rdn.to_string()).await?, "rename users");
@@ -147,7 +148,7 @@ impl Diagnosis<'_> {
         }
         let groups = Section::groups(self.config, flavour, names, false);
         if let Some(section) = groups
-            && let Some(dn) = sample(connection, &section, flavour).await?
+            && let Some(dn) = sample(connection, &section, write.group_container.as_deref(), flavour).await?
         {
             let now = values(connection, &dn, "description").await?;
             let code = connection.rehearse_modify(&dn, "description", &now).await?;
@@ -197,16 +198,26 @@ async fn values(connection: &mut Connection, dn: &str, name: &str) -> Result<Vec
     }
 }
 
-/// The first entry of a section that is no administrator's.
-async fn sample(connection: &mut Connection, section: &Section<'_>, flavour: Flavour) -> Result<Option<String>, Error> {
+/// The first entry of a section that is no administrator's; where there is a container for new ones, in it: elsewhere the
+/// bind account needs no right.
+async fn sample(
+    connection: &mut Connection,
+    section: &Section<'_>,
+    container: Option<&str>,
+    flavour: Flavour,
+) -> Result<Option<String>, Error> {
     let condition = match flavour {
         Flavour::ActiveDirectory => filter::and(&section.filter, "(!(adminCount=1))"),
         _ => section.filter.to_string(),
     };
     let attributes = ["1.1".to_owned()];
-    for base_dn in section.base_dns {
-        let (scope, filter) = (section.scope, condition.as_str());
-        let query = Query { base_dn, scope, filter, attributes: &attributes, page_size: 1 };
+    let bases: Vec<&str> = match container {
+        Some(container) => vec![container],
+        None => section.base_dns.iter().map(String::as_str).collect(),
+    };
+    for base_dn in bases {
+        let scope = if container.is_some() { Scope::Subtree } else { section.scope };
+        let query = Query { base_dn, scope, filter: condition.as_str(), attributes: &attributes, page_size: 1 };
         if let Some(message) = connection.first_entry(query).await? {
             return Ok(RawEntry::parse(&message).ok().map(|entry| entry.dn().to_owned()));
         }

@@ -122,7 +122,7 @@ pub(crate) fn has_password(target: &Target) -> Result<(), Failure> {
     if has_one {
         return Ok(());
     }
-    Err(Failure::invalid("password", "the account has no password yet; set one before it is enabled"))
+    Err(Failure::NoPassword)
 }
 
 #[cfg(test)]

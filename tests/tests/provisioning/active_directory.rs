@@ -177,6 +177,7 @@ fn a_user_of_the_hub_lives_in_samba_and_is_never_enabled_without_a_password() ->
         ensure!(entry.dn == format!("CN=anna,OU=Sales,{}", hub()), "{}", entry.dn);
         ensure!(entry.text("userPrincipalName") == "anna@corp.example" && entry.text("userAccountControl") == "514");
         domain.nobody_is_enabled_without_a_password().await?;
+        waits_for_a_password(&domain, &anna).await?;
         // The first password, and only then she is enabled.
         domain.set_password("anna", PASSWORD).await?;
         ensure!(domain.done(&anna, 3).await? == ["create", "set_password", "enable"]);
@@ -209,6 +210,18 @@ fn a_user_of_the_hub_lives_in_samba_and_is_never_enabled_without_a_password() ->
         domain.nobody_is_enabled_without_a_password().await?;
         domain.compare(&["anna"]).await
     })
+}
+
+/// An account that has no password yet waits for it, and counts as no failure.
+async fn waits_for_a_password(domain: &Domain, id: &str) -> Result<()> {
+    let refused = async || {
+        let all = domain.operations(id).await?;
+        Ok(all.last().is_some_and(|last| last["action"] == "enable" && last["state"] == "refused"))
+    };
+    wait::until_true("it is found to have no password", wait::SOON, refused).await?;
+    let failures = domain.api.get(&format!("/api/v1/directories/{DIRECTORY}/provisioning/failures")).await?;
+    ensure!(failures["items"] == json!([]), "{failures:#}");
+    Ok(())
 }
 
 /// A group of the hub gets a member and loses it.

@@ -66,6 +66,7 @@ fn an_edit_is_pending_until_the_directory_has_it_and_comes_back_once() -> Result
         ensure!(entry.len() == 1 && entry[0].text("givenName") == "Nova", "{entry:?}");
         let row = ended(&site, &id, "update").await?;
         ensure!(row["state"] == "succeeded" && row["cause"] == "user.written_through", "{row:#}");
+        a_field_without_a_value(&site, &path, &dn).await?;
         // What came back changes nothing any more, nor does an import.
         site.api.import(DIRECTORY).await?;
         site.api.post(&format!("{path}/provision"), json!({"target": DIRECTORY})).await?;
@@ -75,9 +76,24 @@ fn an_edit_is_pending_until_the_directory_has_it_and_comes_back_once() -> Result
         })
         .await?;
         let report = site.api.get(&format!("/api/v1/reports/provisioning?user={id}")).await?;
-        ensure!(report["items"].as_array().map(Vec::len) == Some(1) && changes(&site, &dn) == 1, "{report:#}");
+        ensure!(report["items"].as_array().map(Vec::len) == Some(2) && changes(&site, &dn) == 3, "{report:#}");
         Ok(())
     })
+}
+
+/// A field that the directory would say goes there where it has no value yet, too.
+async fn a_field_without_a_value(site: &Site, path: &str, dn: &str) -> Result<()> {
+    site.slapd.replace(dn, "telephoneNumber", &[]).await?;
+    site.api.import(DIRECTORY).await?;
+    let before = site.api.get(path).await?;
+    ensure!(before["attributes"]["phone_number"].is_null(), "{before:#}");
+    site.api.patch(path, json!({"attributes": {"phone_number": "+49 170 4711"}})).await?;
+    let user = settled(site, path).await?;
+    ensure!(user["attributes"]["phone_number"] == "+49 170 4711", "{user:#}");
+    ensure!(user["sources"]["attributes.phone_number"] == DIRECTORY, "{user:#}");
+    let entry = site.slapd.entries("(telephoneNumber=+49 170 4711)").await?;
+    ensure!(entry.len() == 1 && entry[0].dn == dn, "{entry:?}");
+    Ok(())
 }
 
 #[test]

@@ -71,6 +71,7 @@ pub async fn chunks(
             keys: chunk.keys,
         });
     }
+    let rows = not_written_since(&mut tx, lease, rows).await?;
     if !rows.is_empty() {
         let refused = apply((store, place), &mut tx, rules.as_deref(), (rows, false), now).await?;
         failures.extend((refused.count > 0).then_some((first, REFUSED, refused)));
@@ -99,6 +100,7 @@ pub async fn apply_deferred(
     let Decided { rows, rules, failures, .. } = decided;
     // Other parts hold nobody who was counted among those who become active.
     let activates = part.kinds & bit(ChangeKind::Activated) != 0;
+    let rows = not_written_since(&mut tx, lease, rows).await?;
     let refused = apply((store, place), &mut tx, rules.as_deref(), (rows, activates), now).await?;
     let failures = [(part.kinds, failures), (part.kinds | REFUSED, refused)].into_iter();
     let failures = failures.filter(|(_, failures)| failures.count > 0);
@@ -131,6 +133,8 @@ pub async fn take_away(
     now: Timestamp,
 ) -> Result<(), Error> {
     let Taken { rows, names, switches: off, members_leave } = taken;
+    let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
+    let rows = not_written_since(&mut tx, lease, rows).await?;
     let (mut switches, mut groups, mut members) = (Vec::new(), Vec::new(), Vec::new());
     let mut named = Vec::new();
     for Row { account, identity, named: names_of_groups, .. } in
@@ -151,7 +155,7 @@ pub async fn take_away(
         }
     }
     if switches.is_empty() && groups.is_empty() && named.is_empty() {
-        return Ok(());
+        return Ok(tx.rollback().await?);
     }
     // The lease makes this job the only writer of the directory's members.
     let ids: Vec<GroupId> = members.iter().map(|(group, _)| *group).collect();
@@ -164,13 +168,21 @@ pub async fn take_away(
         Some((group, names.until_decided(known.get(&group)?, wanted, members_leave)))
     };
     let members = members.into_iter().filter_map(until_decided).collect();
-    let mut tx = store.begin_intake(place.organization, place.directory, now).await?;
     tx.lower_switches(&switches).await?;
     groups.extend(named.iter().map(|user| user.account));
     tx.forget_contents(&groups).await?;
     tx.replace_members(members).await?;
     named_groups::leave(&mut tx, named).await?;
     finish(tx, lease).await
+}
+
+/// Leaves out what an operation has changed since the import began: the entry may have been read before that, and the next
+/// import reads it again.
+async fn not_written_since(tx: &mut Intake, lease: Lease, mut rows: Vec<Row>) -> Result<Vec<Row>, Error> {
+    let known: Vec<AccountId> = rows.iter().filter(|row| !row.new).map(|row| row.account.id).collect();
+    let written: HashSet<AccountId> = tx.written_since(lease.job, &known).await?.into_iter().collect();
+    rows.retain(|row| !written.contains(&row.account.id));
+    Ok(rows)
 }
 
 /// Commits the transaction if the caller still owns the job and the job may still write. The job's row is locked only here, so that its progress

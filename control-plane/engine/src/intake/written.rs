@@ -19,6 +19,11 @@ pub struct Written {
 }
 
 impl Written {
+    /// Its attributes, if something has changed.
+    pub fn attributes(&self) -> Option<&str> {
+        self.decided.rows.first().map(|row| row.account.attributes.as_str())
+    }
+
     /// Its DN, if something has changed.
     pub fn dn(&self) -> Option<&str> {
         self.decided.rows.first().map(|row| row.account.dn.as_str())

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::agreed::Agreed;
 use super::change::{AttributeChange, Attributes, Change, Reference, Step};
 use super::settings::{BothChanged, Existing, Leaving, Settings};
 use super::wanted::Wanted;
@@ -19,8 +20,8 @@ pub struct Known {
     /// The values that the target delivers.
     pub attributes: Attributes,
     /// The values that both ends had last, of attributes that were sent.
-    pub agreed: Attributes,
-    /// Whether the user may sign in. `None`: the target does not say.
+    pub agreed: Agreed,
+    /// Whether nobody has disabled it. It may have expired all the same. `None`: the target does not say.
     pub enabled: Option<bool>,
     /// Whether provisioning has made or adopted it. Otherwise the user comes from the target.
     pub outbound: bool,
@@ -147,7 +148,12 @@ fn enabling(wanted: &Wanted, known: &Known, settings: &Settings) -> Option<bool>
         return None;
     }
     let on = if known.outbound {
-        wanted.active && !wanted.suspended
+        let on = wanted.active && !wanted.suspended;
+        let by_the_target = known.enabled == Some(false) && !known.disabled_here;
+        if on && by_the_target && settings.both_changed == BothChanged::TargetWins {
+            return None;
+        }
+        on
     } else if wanted.suspended {
         false
     } else if known.disabled_here && known.enabled == Some(false) {
@@ -165,12 +171,19 @@ fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Ste
     let naming = dn.as_ref().and_then(naming);
     let (mut changes, mut name) = (Vec::new(), None);
     for (attribute, values) in &wanted.attributes {
-        let current = of(&known.attributes, attribute).or_else(|| of(&known.agreed, attribute));
+        let common = of(&known.agreed.values, attribute);
+        // What the target does not deliver is taken to be as it was sent.
+        let is_delivered = known.agreed.delivered.contains(&attribute.to_ascii_lowercase());
+        let current = of(&known.attributes, attribute).or(common.filter(|_| !is_delivered));
         if current.is_some_and(|current| same(attribute, current, values)) || (current.is_none() && values.is_empty()) {
             continue;
         }
-        let common = of(&known.agreed, attribute);
-        let drifted = common.is_some_and(|common| current.is_some_and(|current| !same(attribute, common, current)));
+        // The organization has never had a value: that is no wish to take the target's away.
+        if values.is_empty() && common.is_none() {
+            continue;
+        }
+        let now = current.map(Vec::as_slice).unwrap_or_default();
+        let drifted = common.is_some_and(|common| !same(attribute, common, now));
         if drifted && settings.both_changed == BothChanged::TargetWins {
             continue;
         }

@@ -54,6 +54,15 @@ pub struct RefusedAttribute {
     pub message: String,
 }
 
+/// A member that the target refused, while others were written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedMember {
+    /// By external id or DN.
+    pub member: String,
+    /// Why.
+    pub message: String,
+}
+
 /// The target is as wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
@@ -69,6 +78,8 @@ pub struct Done {
     pub refused: Vec<RefusedAttribute>,
     /// Members that the target does not have, by external id or DN.
     pub unknown_members: Vec<String>,
+    /// Members that the target refused to add or to remove.
+    pub refused_members: Vec<RefusedMember>,
 }
 
 /// What came back.

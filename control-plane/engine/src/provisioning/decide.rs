@@ -11,6 +11,7 @@ use postern_store::{
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::agreed::Agreed;
 use super::change::{Attributes, Reference, Step};
 use super::compare::{self, Known, MembersDiffer};
 use super::left::Left;
@@ -249,7 +250,8 @@ impl Target {
         let account = &found.account;
         let enabled = match account.switch {
             Switch::Unknown => None,
-            switch => Some(switch.is_on(now)),
+            // Until when an account may be used is another matter than whether somebody has disabled it.
+            switch => Some(switch != Switch::Off),
         };
         let due = found.left_at.and_then(|at| self.settings.deletion_due(at));
         Known {
@@ -259,7 +261,7 @@ impl Target {
                 ..Reference::default()
             },
             attributes: texts(serde_json::from_str(&account.attributes).unwrap_or_default()),
-            agreed: texts(found.agreed.clone()),
+            agreed: Agreed::read(&found.agreed),
             enabled,
             outbound: account.outbound,
             left: found.left_at.is_some(),
@@ -269,8 +271,8 @@ impl Target {
     }
 }
 
-/// The attributes of which all values are texts.
-fn texts(attributes: Value) -> Attributes {
+/// The attributes of which all values are texts, and none is masked.
+pub(super) fn texts(attributes: Value) -> Attributes {
     let Value::Object(attributes) = attributes else { return Attributes::new() };
     let of = |values: Value| match values {
         Value::Array(values) => {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::change::{AttributeChange, Attributes, Change, Reference};
-use super::connector::{Answer, Connector, Done, Effect, RefusedAttribute, Request};
+use super::connector::{Answer, Connector, Done, Effect, RefusedAttribute, RefusedMember, Request};
 use super::passwords;
 use super::settings::BothChanged;
 use super::size;
@@ -212,10 +212,16 @@ pub fn done(result: v1::OperateResult) -> Done {
         v1::Effect::AlreadySo => Effect::AlreadySo,
         v1::Effect::Deleted => Effect::Deleted,
     };
-    let refused = result.refused.iter().take(MOST).map(|refused| RefusedAttribute {
-        name: text::clean(&refused.name),
-        message: text::optional(&refused.message).unwrap_or_else(|| "The directory gave no reason.".to_owned()),
-    });
+    let refused = result
+        .refused
+        .iter()
+        .take(MOST)
+        .map(|refused| RefusedAttribute { name: text::clean(&refused.name), message: reason(&refused.message) });
+    let refused_members = result
+        .refused_members
+        .iter()
+        .take(limits::MAX_OPERATION_MEMBERS)
+        .map(|refused| RefusedMember { member: text::clean(&refused.member), message: reason(&refused.message) });
     Done {
         effect,
         refused: refused.collect(),
@@ -227,8 +233,13 @@ pub fn done(result: v1::OperateResult) -> Done {
             .take(limits::MAX_OPERATION_MEMBERS)
             .map(|name| text::clean(name))
             .collect(),
+        refused_members: refused_members.collect(),
         entry: (!result.entry.is_empty()).then_some(result.entry),
     }
+}
+
+fn reason(message: &str) -> String {
+    text::optional(message).unwrap_or_else(|| "The directory gave no reason.".to_owned())
 }
 
 fn values(attributes: &[v1::AttributeValues]) -> Attributes {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::agreed::Agreed;
 use super::load::Target;
 use super::settings::{Assignment, Mode};
 use super::wanted::{Subject, wanted};
@@ -270,7 +271,7 @@ impl Target {
             left_at: found.left_at,
             deleted_at: found.left_at.and_then(|at| self.settings.deletion_due(at)),
             known: shown(serde_json::from_str(&account.attributes).unwrap_or_default()),
-            agreed: shown(found.agreed.clone()),
+            agreed: shown(json!(Agreed::read(&found.agreed).values)),
         }
     }
 }

@@ -8,6 +8,8 @@ use super::rules;
 use super::sensitive::sensitive_fields;
 use super::settings::{Compiled, Settings};
 use crate::identity::mapping::outbound::Outbound;
+use crate::intake::listed::Listed;
+use crate::intake::reading::Reading;
 
 /// The most directories of an organization.
 const MOST_DIRECTORIES: u32 = 1_000;
@@ -76,6 +78,11 @@ impl Target {
     /// The target's id.
     pub(super) fn id(&self) -> TargetId {
         self.provisioning.target
+    }
+
+    /// How entries are read that come back from the target, today.
+    pub(super) async fn reading(&self) -> Result<Reading> {
+        Reading::of(&self.store, self.provisioning.organization, self.directory.id, Listed::default()).await
     }
 
     /// Whether the values of an attribute of the target are masked in reports.

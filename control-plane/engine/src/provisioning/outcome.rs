@@ -1,31 +1,29 @@
 //! Writes what came back from a target: the outcome, the account as it is now, and what becomes of the mark.
 
+mod problems;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_dn::Dn;
-use postern_store::{
-    AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId, UserId,
-};
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId};
+use serde_json::{Value, json};
 
+use self::problems::{CONFLICT, absent, is_refusal, not_taken, owner, settled_by, taken, unreadable};
+use super::agreed::Agreed;
 use super::change::{Attributes, Change, Reference, Step};
 use super::compare;
-use super::connector::{Done, Effect, RefusedAttribute};
+use super::connector::{Done, Effect, RefusedAttribute, RefusedMember};
+use super::decide::texts;
 use super::load::Target;
 use super::size;
 use crate::identity::membership;
-use crate::intake::listed::Listed;
 use crate::intake::place::Place;
 use crate::intake::reading::Reading;
 use crate::intake::written::{self, Written};
 use crate::jobs::failure::Failure;
 
-/// insufficientAccessRights, unwillingToPerform (RFC 4511 appendix A.2).
-const LACKS_THE_RIGHT: u32 = 50;
-const UNWILLING: u32 = 53;
-/// Another object has the name or unique value.
-const CONFLICT: &str = "conflict";
+/// A new account of Active Directory waits for its first password, which makes it be looked at again.
+const NO_PASSWORD: &str = "no_password";
 
 type Result<T> = std::result::Result<T, postern_store::Error>;
 
@@ -41,21 +39,24 @@ pub(super) struct Prepared {
     kept: Attributes,
     refused: Vec<RefusedAttribute>,
     unknown_members: Vec<String>,
+    refused_members: Vec<RefusedMember>,
     /// What was done. `None`: it failed.
     effect: Option<Effect>,
+    /// Whether the entry was read after the change, and its attributes if something of it differs from what was known.
+    is_read: bool,
+    shown: Option<String>,
 }
 
 /// Prepares the answer to an operation that was carried out.
 pub(super) async fn done(
     target: &Target,
-    operation: Operation,
-    outbound: bool,
-    step: Step,
+    reading: &Reading,
+    (operation, outbound, step): (Operation, bool, Step),
     (done, elapsed_ms): (Done, u64),
     now: Timestamp,
 ) -> Result<Prepared> {
     let entry = match &done.entry {
-        Some(entry) => read(target, entry, now).await?,
+        Some(entry) => read(target, entry, reading, now).await?,
         None => Ok(None),
     };
     let mut answer = json!({ "effect": done.effect });
@@ -70,15 +71,31 @@ pub(super) async fn done(
     if !done.unknown_members.is_empty() {
         answer["unknown_members"] = json!(done.unknown_members);
     }
+    if !done.refused_members.is_empty() {
+        answer["refused_members"] = json!(done.refused_members);
+    }
     let (entry, failure) = match entry {
         Ok(entry) => (entry, None),
         Err(reason) => (None, Some(unreadable(&reason))),
     };
     let state = if failure.is_some() { OperationState::Failed } else { OperationState::Succeeded };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer };
-    let (kept, refused, unknown_members) = (done.kept, done.refused, done.unknown_members);
-    let effect = Some(done.effect);
-    Ok(Prepared { operation, outbound, step, entry, ended, failure, kept, refused, unknown_members, effect })
+    let shown = entry.as_ref().and_then(Written::attributes).map(str::to_owned);
+    Ok(Prepared {
+        operation,
+        outbound,
+        step,
+        entry,
+        ended,
+        failure,
+        kept: done.kept,
+        refused: done.refused,
+        unknown_members: done.unknown_members,
+        refused_members: done.refused_members,
+        effect: Some(done.effect),
+        is_read: done.entry.is_some(),
+        shown,
+    })
 }
 
 /// Prepares the answer to an operation that failed.
@@ -93,17 +110,33 @@ pub(super) fn failed(
     if failure.code == CONFLICT {
         failure.cure = Some(settled_by(target, &operation));
     }
-    let state = if is_refusal(&failure) { OperationState::Refused } else { OperationState::Failed };
+    let waits = failure.code == NO_PASSWORD;
+    let state = if waits || is_refusal(&failure) { OperationState::Refused } else { OperationState::Failed };
     let ended = Ended { id: operation.id, state, elapsed_ms, answer: json!({ "error": failure }) };
-    let (kept, refused, unknown_members) = (Attributes::new(), Vec::new(), Vec::new());
-    let (entry, effect, failure) = (None, None, Some(failure));
-    Prepared { operation, outbound, step, entry, ended, failure, kept, refused, unknown_members, effect }
+    Prepared {
+        operation,
+        outbound,
+        step,
+        entry: None,
+        ended,
+        failure: Some(failure).filter(|_| !waits),
+        kept: Attributes::new(),
+        refused: Vec::new(),
+        unknown_members: Vec::new(),
+        refused_members: Vec::new(),
+        effect: None,
+        is_read: false,
+        shown: None,
+    }
 }
 
-async fn read(target: &Target, entry: &Bytes, now: Timestamp) -> Result<std::result::Result<Option<Written>, String>> {
-    let (organization, id) = (target.provisioning.organization, target.directory.id);
-    let reading = Reading::of(&target.store, organization, id, Listed::default()).await?;
-    match written::read(&target.store, Place::of(&target.directory), entry, &reading, now).await {
+async fn read(
+    target: &Target,
+    entry: &Bytes,
+    reading: &Reading,
+    now: Timestamp,
+) -> Result<std::result::Result<Option<Written>, String>> {
+    match written::read(&target.store, Place::of(&target.directory), entry, reading, now).await {
         Ok(written) => Ok(Ok(Some(written))),
         Err(crate::intake::decide::Error::Store(error)) => Err(error),
         Err(error) => Ok(Err(error.to_string())),
@@ -152,11 +185,14 @@ impl Prepared {
             if let Some((kind, key)) = key {
                 self.agree(target, tx, kind, &key).await?;
                 self.members(target, tx, &key).await?;
-                if self.has_disabled() {
+                if self.is_disabled_by_this() {
                     tx.note_disabled(kind, &key).await?;
                 }
                 let asked = self.step.change.asked();
-                if self.outbound && asked.is_empty() && !self.unknown_members.is_empty() {
+                let is_of_members = matches!(self.step.change, Change::Members { .. } | Change::Create { .. });
+                if is_of_members && asked.is_empty() && !self.refused_members.is_empty() {
+                    self.fail(not_taken(&self.refused_members));
+                } else if self.outbound && asked.is_empty() && !self.unknown_members.is_empty() {
                     // The same would be sent again at once, and without end.
                     self.failure = Some(absent(&self.unknown_members));
                 }
@@ -177,11 +213,15 @@ impl Prepared {
         size::is_begun(&self.step.change)
     }
 
-    /// Whether it has disabled an account that the target is the source of. One that was disabled already stays the
-    /// target's; what an earlier send has done was done by this.
-    fn has_disabled(&self) -> bool {
-        let was_so = self.effect == Some(Effect::AlreadySo) && self.operation.generation <= 1;
-        matches!(self.step.change, Change::Disable) && !self.outbound && !was_so
+    /// Whether the account is disabled because of this. One that was disabled already was so by somebody else; what an
+    /// earlier send has done was done by this.
+    fn is_disabled_by_this(&self) -> bool {
+        match self.step.change {
+            Change::Disable => self.effect != Some(Effect::AlreadySo) || self.operation.generation > 1,
+            // It waits for its first password.
+            Change::Create { enabled, .. } => !enabled && self.effect == Some(Effect::Created),
+            _ => false,
+        }
     }
 
     /// The changes that somebody asked for, each with the reason if the target has not taken it.
@@ -195,6 +235,9 @@ impl Prepared {
             return Some(failure.message.clone());
         }
         if let Some(refused) = self.refused.iter().find(|refused| refused.name.eq_ignore_ascii_case(name)) {
+            return Some(refused.message.clone());
+        }
+        if let Some(refused) = self.refused_members.iter().find(|refused| refused.member == name) {
             return Some(refused.message.clone());
         }
         if self.unknown_members.iter().any(|unknown| unknown == name) {
@@ -232,12 +275,12 @@ impl Prepared {
             Change::Members { add, remove } => (add.as_slice(), remove.as_slice()),
             _ => return Ok(()),
         };
-        let unknown = |member: &&Reference| {
-            self.unknown_members.iter().any(|unknown| *unknown == member.external_id || *unknown == member.dn)
-        };
-        let added: Vec<String> =
-            add.iter().filter(|member| !unknown(member)).map(|member| member.key.clone()).collect();
-        let removed: Vec<String> = remove.iter().map(|member| member.key.clone()).collect();
+        let is = |name: &String, member: &Reference| *name == member.external_id || *name == member.dn;
+        let refused = |member: &&Reference| self.refused_members.iter().any(|it| is(&it.member, member));
+        let unknown = |member: &&Reference| self.unknown_members.iter().any(|unknown| is(unknown, member));
+        let keys = |members: &mut dyn Iterator<Item = &Reference>| members.map(|member| member.key.clone()).collect();
+        let added: Vec<String> = keys(&mut add.iter().filter(|member| !unknown(member) && !refused(member)));
+        let removed: Vec<String> = keys(&mut remove.iter().filter(|member| !refused(member)));
         if self.outbound {
             return tx.change_outbound_members(key, added, removed).await;
         }
@@ -270,7 +313,7 @@ impl Prepared {
         let sent: Vec<(&String, &Vec<String>)> = match &self.step.change {
             // Nothing of it was written: what differs is compared with what the entry has.
             Change::Create { .. } if self.effect == Some(Effect::Adopted) => {
-                return tx.agree(kind, key, &json!({})).await;
+                return tx.agree(kind, key, &Agreed::default().kept()).await;
             }
             Change::Create { attributes, .. } => attributes.iter().collect(),
             Change::Update { changes, .. } => changes.iter().map(|change| (&change.name, &change.wanted)).collect(),
@@ -278,37 +321,17 @@ impl Prepared {
             _ => return Ok(()),
         };
         let known = target.store.account_of_key(target.provisioning.organization, target.id(), kind, key).await?;
-        let mut agreed = match known.map(|known| known.agreed) {
-            Some(Value::Object(agreed)) => agreed,
-            _ => Map::new(),
-        };
+        let mut agreed = known.as_ref().map(|known| Agreed::read(&known.agreed)).unwrap_or_default();
+        let unchanged = || known.as_ref().filter(|_| self.is_read).map(|known| known.account.attributes.as_str());
+        let shown = self.shown.as_deref().or_else(unchanged);
+        let shown = shown.map(|shown| texts(serde_json::from_str(shown).unwrap_or_default()));
         for (name, values) in sent {
             if !self.kept.contains_key(name) && !self.refused.iter().any(|refused| refused.name == *name) {
-                agreed.insert(name.clone(), json!(values));
+                agreed.note(name, values, shown.as_ref());
             }
         }
-        tx.agree(kind, key, &Value::Object(agreed)).await
+        tx.agree(kind, key, &agreed.kept()).await
     }
-}
-
-/// The members of a group that could be added were; these wait.
-fn absent(members: &[String]) -> Failure {
-    let number = members.len();
-    let which = members.first().map(String::as_str).unwrap_or_default();
-    Failure {
-        retryable: true,
-        ..Failure::new(
-            "unknown_members",
-            format!("The directory has no entry of {number} of the members, as {which}; the others are members."),
-            "Import the directory: who was deleted there leaves the group.",
-        )
-    }
-}
-
-/// Whether somebody at the site has to allow it: the agent's policy, or the directory's own rights.
-fn is_refusal(failure: &Failure) -> bool {
-    let by_the_site = ["forbidden", "denied_by_site_policy"].contains(&failure.code.as_str());
-    by_the_site || matches!(failure.ldap_result_code, Some(LACKS_THE_RIGHT | UNWILLING))
 }
 
 fn masked(target: &Target, values: &Attributes) -> Value {
@@ -317,39 +340,4 @@ fn masked(target: &Target, values: &Attributes) -> Value {
         (name.clone(), values)
     });
     Value::Object(shown.collect())
-}
-
-fn unreadable(reason: &str) -> Failure {
-    Failure::new(
-        "internal",
-        format!("The entry that the agent read after the change cannot be used: {reason}."),
-        "Import the directory. If it happens again, update the agent and the control plane to the same release.",
-    )
-}
-
-/// What an administrator can do about an object that has the value already.
-fn settled_by(target: &Target, operation: &Operation) -> String {
-    let (directory, name) = (&target.directory.name, &operation.name);
-    let IdentityId::User(_) = operation.identity else { return "Give one of the two another name.".to_owned() };
-    format!(
-        "Give one of the two another value; if two users exchange theirs, give one a third value first. If the entry is \
-         {name}'s own, link it: `postern accounts list --directory {directory}` shows its id once an import has read it, `postern \
-         provisioning link {name} --target {directory} --account ID` links it."
-    )
-}
-
-fn taken(owner: &str, cure: String) -> Failure {
-    Failure::new(CONFLICT, format!("The entry is the account of {owner}."), cure)
-}
-
-/// Who has an account, for people.
-async fn owner(target: &Target, owner: Uuid) -> Result<String> {
-    let (store, organization) = (&target.store, target.provisioning.organization);
-    if let Some(user) = store.get_user(organization, UserId::from_uuid(owner)).await? {
-        return Ok(user.user_name);
-    }
-    if let Some(deleted) = store.get_deleted_user(organization, UserId::from_uuid(owner)).await? {
-        return Ok(format!("{}, who was deleted at {}", deleted.user_name, deleted.deleted_at));
-    }
-    Ok("somebody else, who was deleted".to_owned())
 }

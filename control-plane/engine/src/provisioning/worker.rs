@@ -31,7 +31,9 @@ use super::settings::Mode;
 use crate::jobs::failure::Failure;
 
 /// Operations that are under way at a time.
-pub(super) const WINDOW: usize = 16;
+pub(super) const WINDOW: usize = 64;
+/// Objects that are decided about together. With less room nobody looks what is due: each look costs as much.
+const TOGETHER: usize = 16;
 /// How long to wait while nobody can take operations.
 const UNREACHABLE: Duration = Duration::from_secs(2);
 /// The first pause after a failure, and the longest.
@@ -111,7 +113,7 @@ impl Worker {
                     // One that has panicked is sent again once its operation is taken up.
                     self.answered(answers.into_iter().filter_map(std::result::Result::ok).collect()).await?;
                 }
-                () = self.wake.notified(), if self.lines.len() < WINDOW => {}
+                () = self.wake.notified(), if self.lines.len() + TOGETHER <= WINDOW => {}
                 () = self.clock.sleep(pause) => self.unpark().await?,
             }
         }

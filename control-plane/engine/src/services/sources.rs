@@ -20,6 +20,11 @@ impl Sources {
         self.fields.get(field).map(String::as_str)
     }
 
+    /// Notes the directory that would say a field if it had a value.
+    pub(super) fn add(&mut self, field: String, directory: String) {
+        self.fields.insert(field, directory);
+    }
+
     /// Every field that a directory says, with its name.
     pub fn fields(&self) -> &BTreeMap<String, String> {
         &self.fields

@@ -76,6 +76,36 @@ pub(super) async fn changes(
     Ok(changes)
 }
 
+/// Fields that nobody has a value of, each with the first directory of the user that changes are written through to and
+/// that would say it.
+pub(super) async fn homes(access: Access<'_>, user: UserId, fields: &Asked) -> Result<Vec<(String, String)>> {
+    let mut homes: Vec<(String, String)> = Vec::new();
+    if fields.is_empty() {
+        return Ok(homes);
+    }
+    let accounts = access.store().present_accounts_of(access.organization(), &[user]).await?;
+    let directories = known_directories::all(access).await?;
+    let mut seen = Vec::new();
+    for account in &accounts {
+        let directory = directories.iter().find(|directory| directory.id == account.target.directory());
+        let Some(directory) = directory.filter(|it| it.deleted_at.is_none() && !seen.contains(&it.id)) else {
+            continue;
+        };
+        seen.push(directory.id);
+        if !is_on(access, account.target).await? {
+            continue;
+        }
+        let route = Route::open(access, directory, user).await?;
+        for (field, value) in fields {
+            let is_new = homes.iter().all(|(known, _)| known != field);
+            if is_new && !value.is_null() && route.takes(access, field, value).is_ok() {
+                homes.push((field.clone(), directory.name.clone()));
+            }
+        }
+    }
+    Ok(homes)
+}
+
 /// The way of a field into a directory and back.
 struct Route<'d> {
     directory: &'d Directory,

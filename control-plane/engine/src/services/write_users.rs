@@ -77,7 +77,12 @@ pub(super) async fn change(
         hidden(shown.collect(), defined)
     };
     let (old, new) = (of(&before), of(&after));
-    let sources = sources::of(access, id).await?;
+    let mut sources = sources::of(access, id).await?;
+    let is_empty = |field: &&String| value(&before, field).is_null() && sources.directory_of(field).is_none();
+    let empty = changed.iter().filter(is_empty).map(|field| (field.clone(), value(&after, field))).collect();
+    for (field, directory) in write_through::homes(access, id, &empty).await? {
+        sources.add(field, directory);
+    }
     let through = changed.iter().filter(|field| sources.directory_of(field).is_some());
     let through: Asked = through.map(|field| (field.clone(), value(&after, field))).collect();
     let asked = write_through::changes(access, id, &through, &sources).await?;

@@ -14,6 +14,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
+use super::super::super::api::page::Listing;
 use super::super::super::api::passwords::{PasswordKeyView, PasswordKeys, PasswordRequest};
 use super::super::super::api::provisioning::ProvisioningView;
 use super::super::super::api::provisioning_report::OperationView;
@@ -112,9 +113,42 @@ async fn awaited(client: &Client, user: &UserDetail, directory: &str) -> Result<
         if let Some(external_id) = account(&found, directory)? {
             return Ok(external_id);
         }
+        if let Some(why) = not_made(client, user, directory).await {
+            return Err(Error::Usage(format!("{why} Set the password once {directory} has the account.")));
+        }
         tokio::time::sleep(LOOK).await;
     }
     Err(without(user, directory))
+}
+
+/// Why the account was not made when it was tried last, and will not be by itself. `None`: it may still be made, or the
+/// caller may not see it.
+async fn not_made(client: &Client, user: &UserDetail, directory: &str) -> Option<String> {
+    let id = user.user.id.to_string();
+    let query = [("user", id.as_str()), ("target", directory), ("action", "create"), ("limit", "1")];
+    let query = query.map(|(key, value)| (key, value.to_owned()));
+    let found: Listing<OperationView> = client.get("reports/provisioning", &query).await.ok()?;
+    let last = found.items.into_iter().next()?;
+    let why = match last.state {
+        OperationState::Held => "It waits for approval (postern provisioning report --state held).".to_owned(),
+        OperationState::Failed | OperationState::Refused if !is_retryable(&last) => reason(&last)?,
+        _ => return None,
+    };
+    Some(format!("The account of {} was not made: {why}", user.user.user_name))
+}
+
+fn is_retryable(operation: &OperationView) -> bool {
+    operation.answer.as_ref().is_some_and(|answer| answer["error"]["retryable"] == true)
+}
+
+/// What the target has said, with what to do.
+fn reason(operation: &OperationView) -> Option<String> {
+    let error = &operation.answer.as_ref()?["error"];
+    let text = |key: &str| error[key].as_str().map(str::to_owned);
+    match (text("message"), text("cure")) {
+        (Some(message), Some(cure)) => Some(format!("{message} {cure}")),
+        (message, _) => message,
+    }
 }
 
 fn without(user: &UserDetail, directory: &str) -> Error {
@@ -191,18 +225,14 @@ async fn wait(client: &Client, mut operation: OperationView) -> Result<Operation
 }
 
 fn failed(operation: &OperationView) -> Error {
-    let error = operation.answer.as_ref().map(|answer| &answer["error"]);
-    let text = |key: &str| error.and_then(|error| error[key].as_str()).map(str::to_owned);
-    Error::PasswordNotSet(match (text("message"), text("cure")) {
-        (Some(message), Some(cure)) => format!("{message} {cure}"),
-        (Some(message), None) => message,
-        _ => format!(
+    Error::PasswordNotSet(reason(operation).unwrap_or_else(|| {
+        format!(
             "no agent has taken it yet, and it is tried until it expires; look at it with `postern provisioning \
              operation {}` (it is {})",
             operation.id,
             word(&operation.state)
-        ),
-    })
+        )
+    }))
 }
 
 #[cfg(test)]

@@ -36,13 +36,17 @@ fn known() -> Known {
     Known {
         entry,
         attributes,
-        agreed: Attributes::new(),
+        agreed: Agreed::default(),
         enabled: Some(true),
         outbound: true,
         left: false,
         overdue: false,
         disabled_here: false,
     }
+}
+
+fn agreed(pairs: &[(&str, &[&str])]) -> Agreed {
+    Agreed { values: attributes(pairs), ..Agreed::default() }
 }
 
 fn actions(steps: &[Step]) -> Vec<&'static str> {
@@ -93,7 +97,7 @@ fn a_difference_is_sent_with_what_was_known() {
 fn an_attribute_that_the_site_does_not_deliver_is_sent_once() {
     let wanted = Wanted { attributes: attributes(&[("roomNumber", &["7"])]), ..anna() };
     assert_eq!(of_user(&wanted, Some(&known()), &on()), ["update"]);
-    let sent = Known { agreed: attributes(&[("roomNumber", &["7"])]), ..known() };
+    let sent = Known { agreed: agreed(&[("roomNumber", &["7"])]), ..known() };
     assert!(of_user(&wanted, Some(&sent), &on()).is_empty());
 }
 
@@ -160,13 +164,51 @@ fn what_is_switched_off_is_never_done() {
 fn a_value_that_only_the_target_has_changed_goes_by_the_rule() {
     let drifted = Known {
         attributes: attributes(&[("mail", &["theirs@corp.example"])]),
-        agreed: attributes(&[("mail", &["anna@corp.example"])]),
+        agreed: agreed(&[("mail", &["anna@corp.example"])]),
         ..known()
     };
     let wanted = Wanted { attributes: attributes(&[("mail", &["anna@corp.example"])]), ..anna() };
     assert_eq!(of_user(&wanted, Some(&drifted), &on()), ["update"]);
     let theirs = Settings { both_changed: BothChanged::TargetWins, ..on() };
     assert!(of_user(&wanted, Some(&drifted), &theirs).is_empty());
+}
+
+#[test]
+fn a_value_that_is_gone_from_the_target_is_seen_where_it_was_delivered() {
+    let wanted = Wanted { attributes: attributes(&[("Title", &["Engineer"])]), ..anna() };
+    let sent = agreed(&[("title", &["Engineer"])]);
+    let unseen = Known { agreed: sent.clone(), ..known() };
+    assert!(of_user(&wanted, Some(&unseen), &on()).is_empty());
+    let gone = Known { agreed: Agreed { delivered: ["title".to_owned()].into(), ..sent }, ..known() };
+    assert_eq!(of_user(&wanted, Some(&gone), &on()), ["update"]);
+    let theirs = Settings { both_changed: BothChanged::TargetWins, ..on() };
+    assert!(of_user(&wanted, Some(&gone), &theirs).is_empty());
+    // Nobody wants what is gone.
+    let none = Wanted { attributes: attributes(&[("title", &[])]), ..anna() };
+    assert!(of_user(&none, Some(&gone), &on()).is_empty());
+}
+
+#[test]
+fn a_value_that_the_organization_never_had_stays_in_the_target() {
+    let adopted = Known { attributes: attributes(&[("uid", &["anna"]), ("title", &["Doctor"])]), ..known() };
+    let wanted = Wanted { attributes: attributes(&[("uid", &["anna"]), ("title", &[])]), ..anna() };
+    assert!(of_user(&wanted, Some(&adopted), &on()).is_empty());
+    // One that it had and has no more is taken away.
+    let had = Known { agreed: agreed(&[("title", &["Doctor"])]), ..adopted };
+    assert_eq!(of_user(&wanted, Some(&had), &on()), ["update"]);
+}
+
+#[test]
+fn where_the_target_wins_it_keeps_out_whom_it_has_disabled() {
+    let theirs = Settings { both_changed: BothChanged::TargetWins, ..on() };
+    let disabled = Known { enabled: Some(false), ..known() };
+    assert_eq!(of_user(&anna(), Some(&disabled), &on()), ["enable"]);
+    assert!(of_user(&anna(), Some(&disabled), &theirs).is_empty());
+    // Provisioning has disabled it, or made it without a password.
+    let ours = Known { disabled_here: true, ..disabled };
+    assert_eq!(of_user(&anna(), Some(&ours), &theirs), ["enable"]);
+    let off = Wanted { active: false, ..anna() };
+    assert_eq!(of_user(&off, Some(&known()), &theirs), ["disable"]);
 }
 
 #[test]
@@ -242,7 +284,7 @@ fn a_time_that_comes_back_in_another_form_is_no_change() {
     wanted.attributes.extend(attributes(&[("accountExpires", &["2020-06-30"])]));
     let mut known = known();
     known.attributes.extend(attributes(&[("accountExpires", &["132379488000000000"])]));
-    known.agreed = attributes(&[("accountExpires", &["2020-06-30"])]);
+    known.agreed = agreed(&[("accountExpires", &["2020-06-30"])]);
     assert_eq!(user(&wanted, Some(&known), &on()), []);
 }
 
@@ -256,7 +298,7 @@ fn who_leaves_is_disabled_and_moved_and_deleted_days_later_and_comes_back() {
     assert_eq!(steps[1].change, Change::Move { container: Some("ou=Former".to_owned()), name: None });
     let at = |dn: &str| {
         let entry = Reference { dn: dn.to_owned(), ..known().entry };
-        Known { entry, enabled: Some(false), left: true, ..known() }
+        Known { entry, enabled: Some(false), disabled_here: true, left: true, ..known() }
     };
     let former = at("uid=anna,OU=former,ou=people,dc=x");
     assert!(of_user(&gone, Some(&former), &settings).is_empty());

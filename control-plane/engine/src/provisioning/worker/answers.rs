@@ -18,6 +18,7 @@ impl Worker {
     pub(super) async fn answered(&mut self, answers: Vec<(IdentityId, Answer)>) -> Result<()> {
         let now = self.clock.now();
         let mut prepared: Vec<Prepared> = Vec::new();
+        let reading = self.target.reading().await?;
         for (identity, answer) in answers {
             let Some(line) = self.lines.get(&identity) else { continue };
             let Some(operation) = line.operations.front().cloned() else { continue };
@@ -26,7 +27,8 @@ impl Worker {
             match answer {
                 Answer::Done(done, elapsed) => {
                     let done = (done, millis(elapsed));
-                    prepared.push(outcome::done(&self.target, operation, line.outbound, step, done, now).await?);
+                    let told = (operation, line.outbound, step);
+                    prepared.push(outcome::done(&self.target, &reading, told, done, now).await?);
                 }
                 Answer::Failed(failure, elapsed) => {
                     prepared.push(outcome::failed(

@@ -6,7 +6,7 @@ use postern_store::{
 };
 use uuid::Uuid;
 
-use super::{Line, RETRY_LONGEST, Result, WINDOW, Worker, later};
+use super::{Line, RETRY_LONGEST, Result, TOGETHER, WINDOW, Worker, later};
 use crate::provisioning::decide::Decision;
 use crate::provisioning::left::Left;
 
@@ -46,11 +46,11 @@ impl Worker {
     /// Decides about marks that are due, as long as there is room. Returns whether there may be more.
     pub(super) async fn take_due(&mut self) -> Result<bool> {
         let room = self.room();
-        if room == 0 {
+        if room == 0 || self.lines.len() + TOGETHER > WINDOW {
             return Ok(false);
         }
         let (organization, id, now) = (self.target.provisioning.organization, self.target.id(), self.clock.now());
-        let limit = u32::try_from(self.lines.len() + 4 * WINDOW).unwrap_or(u32::MAX);
+        let limit = u32::try_from(self.lines.len() + WINDOW).unwrap_or(u32::MAX);
         let mut due = self.store.due_marks(organization, id, now, limit).await?;
         let full = due.len() >= limit as usize;
         if self.only_reports() {
@@ -62,7 +62,16 @@ impl Worker {
         }
         due.retain(|mark| !self.lines.contains_key(&mark.identity));
         let mut decided = Decided::default();
-        for marks in due.chunks(WINDOW) {
+        let mut due = due.as_slice();
+        while !due.is_empty() {
+            // What there is no room for would be decided in vain.
+            let some = TOGETHER.min(room.saturating_sub(decided.operations()));
+            let (marks, others) = due.split_at(some.min(due.len()));
+            if marks.is_empty() {
+                self.begin(decided, now).await?;
+                return Ok(true);
+            }
+            due = others;
             let identities: Vec<IdentityId> = marks.iter().map(|mark| mark.identity).collect();
             let decisions = self.target.decide_many(&identities, now).await?;
             for (mark, decision) in marks.iter().zip(decisions) {
