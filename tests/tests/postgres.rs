@@ -132,7 +132,7 @@ fn an_import_and_another_transaction_that_wait_for_each_other_are_set_free_by_th
         };
         // It takes a name, and when a transaction of the import waits for that, it asks for names that this one has. What an
         // earlier one has made, it passes over.
-        let waits = "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')";
+        let waits = "EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))";
         let other = format!(
             "BEGIN; {} DO $$ BEGIN WHILE NOT {waits} LOOP PERFORM pg_sleep(0.02), pg_stat_clear_snapshot(); \
              END LOOP; END $$; {} ROLLBACK;",

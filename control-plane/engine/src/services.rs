@@ -47,6 +47,7 @@ mod pages;
 pub mod passwords;
 pub mod plans;
 pub mod provisioning;
+pub mod provisioning_report;
 mod resolve;
 mod restorable;
 mod rights;

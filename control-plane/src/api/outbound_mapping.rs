@@ -31,7 +31,7 @@ pub struct OutboundPreviewRequest {
     /// Name or id of the group. Absent: it is about a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// The rules. Absent: those that are saved, or the rules to begin with.
+    /// The rules. Absent: those that are saved, or the initial rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<Rule>>,
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use postern_engine::provisioning::explain::Explanation;
 use postern_engine::records::{IdentityId, OperationId, OperationState, PlanId};
-use postern_engine::services::provisioning::{ReportRequest, ReportRow};
+use postern_engine::services::provisioning_report::{ReportRequest, ReportRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use postern_store::{
-    AccountKind, Ended, Error, IdentityId, NewAccount, Operation, OperationFilter, OperationId, OperationState,
-    Provisioning, ReplicaId, Store, Switch, TargetId,
+    AccountKind, Ended, Error, IdentityId, NewAccount, OperationFilter, OperationState, Provisioning, ReplicaId, Store,
+    Switch, TargetId,
 };
 use serde_json::json;
 use support::world::{World, all, at};
@@ -167,38 +167,12 @@ async fn a_comparison_of_all_marks_everybody_once(database: TestDatabase) {
     assert_eq!(now().await, 6);
 }
 
-fn operation(world: &World, identity: IdentityId, state: OperationState) -> Operation {
-    Operation {
-        id: OperationId::new(),
-        organization: world.org(),
-        target: target(world),
-        identity,
-        name: "anna".to_owned(),
-        account: None,
-        place: 0,
-        action: "create".to_owned(),
-        content: Some(json!({ "x": 1 })),
-        changes: json!({}),
-        cause: "user.created".to_owned(),
-        actor: Some("owner".to_owned()),
-        state,
-        generation: u32::from(state == OperationState::Sent),
-        created_at: at(1),
-        sent_at: None,
-        ended_at: None,
-        elapsed_ms: None,
-        answer: None,
-        approved_by: None,
-        plan: None,
-    }
-}
-
 async fn operations_are_sent_ended_held_and_decided_once(database: TestDatabase) {
     let store = &database.store;
     let (world, other) = (World::new(store, "one").await, World::new(store, "two").await);
     let (a, b) = (IdentityId::User(world.person("anna").0.id), IdentityId::User(world.person("bert").0.id));
-    let sent = operation(&world, a, OperationState::Sent);
-    let (held, rejected) = (operation(&world, b, OperationState::Held), operation(&world, b, OperationState::Held));
+    let sent = world.operation(a, OperationState::Sent);
+    let (held, rejected) = (world.operation(b, OperationState::Held), world.operation(b, OperationState::Held));
     let mut tx = store.begin_identities(world.org(), at(1)).await.unwrap();
     tx.insert_operations(&[sent.clone(), held.clone(), rejected.clone()]).await.unwrap();
     tx.commit().await.unwrap();

@@ -31,7 +31,7 @@ const ACTIVE_DIRECTORY: &str = "grant what the switches need, on the container o
      for member, description, name and cn";
 const OPENLDAP: &str = "grant what the switches need, on the containers only: access to dn.subtree=\"CONTAINER\" attrs=userPassword by \
      dn.exact=\"BIND DN\" =w by anonymous auth, then access to dn.subtree=\"CONTAINER\" by dn.exact=\"BIND DN\" write by \
-     users read";
+     * break";
 
 /// What was found of the rights.
 #[derive(Default)]

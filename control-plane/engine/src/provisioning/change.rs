@@ -149,6 +149,10 @@ impl Change {
         }
     }
 
+    /// The names of all actions.
+    pub const ACTIONS: [&str; 8] =
+        ["create", "update", "move", "enable", "disable", "delete", "set_password", "change_members"];
+
     /// The name of what is done, for reports.
     pub const fn action(&self) -> &'static str {
         match self {

@@ -174,7 +174,7 @@ impl Target {
             account: account.map(|account| self.account(&account, now)),
             steps: decision.steps.iter().map(step).collect(),
             problem: mark.as_ref().and_then(|mark| mark.problem.clone()),
-            next_try_at: mark.map(|mark| mark.not_before),
+            next_try_at: mark.map(|mark| mark.not_before).filter(|at| *at > Timestamp::UNIX_EPOCH),
         })
     }
 

@@ -15,7 +15,7 @@ use super::actor::Actor;
 use super::change::Change as Noted;
 use super::error::{Error, Message, Result};
 use super::known_directories::find;
-use super::provisioning::{ReportRow, name_of};
+use super::provisioning_report::{ReportRow, name_of};
 use super::resolve;
 use super::rights::Right;
 use crate::provisioning::change::{Change, Reference, Sealed, Step};

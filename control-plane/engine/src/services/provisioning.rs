@@ -1,6 +1,6 @@
 //! What directories get: the settings, what could not be carried out, and the report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use postern_store::Mark;
 use serde_json::json;
@@ -15,10 +15,7 @@ use super::pages::{Listed, uncounted};
 use super::rights::Right;
 use super::{resolve, versions};
 use crate::provisioning::{sensitive::sensitive_fields, settings::Mode, settings::Settings};
-use crate::records::{
-    Directory, GroupId, IdentityId, Operation, OperationFilter, OperationId, OperationState, PageRequest, PlanId,
-    Provisioning, TargetId, UserId,
-};
+use crate::records::{Directory, GroupId, IdentityId, OperationId, PageRequest, Provisioning, TargetId, UserId};
 
 /// What directories get, for somebody who may see it.
 #[derive(Debug)]
@@ -31,10 +28,6 @@ pub struct ProvisioningChanges<'s>(Access<'s>);
 /// What directories get, for somebody who may have it carried out.
 #[derive(Debug)]
 pub struct ProvisioningRuns<'s>(Access<'s>);
-
-/// The report of all operations, for somebody who may read it.
-#[derive(Debug)]
-pub struct ProvisioningReport<'s>(Access<'s>);
 
 /// What a directory gets, as it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,36 +75,6 @@ pub struct Failing {
     pub name: Option<String>,
 }
 
-/// Which operations of the report are wanted, as somebody asks. Unset: all.
-#[derive(Clone, Debug, Default)]
-pub struct ReportRequest {
-    /// Name or id of a user.
-    pub user: Option<String>,
-    /// Name or id of a group.
-    pub group: Option<String>,
-    /// Name or id of a directory.
-    pub target: Option<String>,
-    /// What is done.
-    pub action: Option<String>,
-    /// What has become of it.
-    pub state: Option<OperationState>,
-    /// Only of this plan.
-    pub plan: Option<PlanId>,
-    /// Not decided before this time.
-    pub from: Option<jiff::Timestamp>,
-    /// Decided before this time.
-    pub until: Option<jiff::Timestamp>,
-}
-
-/// An operation with the name of its directory.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReportRow {
-    /// The operation.
-    pub operation: Operation,
-    /// The name of the directory.
-    pub target: String,
-}
-
 impl Services {
     /// Opens what directories get.
     pub fn provisioning<'s>(&'s self, actor: &'s Actor) -> Result<ProvisioningView<'s>> {
@@ -126,11 +89,6 @@ impl Services {
     /// Opens what directories get, to compare it again.
     pub fn run_provisioning<'s>(&'s self, actor: &'s Actor) -> Result<ProvisioningRuns<'s>> {
         self.open(actor, Right::RunJobs).map(ProvisioningRuns)
-    }
-
-    /// Opens the report of what was done in targets.
-    pub fn provisioning_report<'s>(&'s self, actor: &'s Actor) -> Result<ProvisioningReport<'s>> {
-        self.open(actor, Right::ReadReports).map(ProvisioningReport)
     }
 }
 
@@ -327,58 +285,6 @@ impl ProvisioningRuns<'_> {
         tx.commit().await?;
         Ok(id)
     }
-}
-
-impl ProvisioningReport<'_> {
-    /// The filter of a report.
-    pub async fn filter(&self, asked: &ReportRequest) -> Result<OperationFilter> {
-        let identity = match (&asked.user, &asked.group) {
-            (Some(_), Some(_)) => return Err(Error::field("group", "give either a user or a group")),
-            // A deleted user can still be named by the id.
-            (Some(user), None) => match user.parse::<UserId>() {
-                Ok(id) => Some(id.as_uuid()),
-                Err(_) => Some(resolve::user(self.0, user).await?.as_uuid()),
-            },
-            (None, Some(group)) => Some(resolve::group(self.0, group).await?.as_uuid()),
-            (None, None) => None,
-        };
-        let target = match &asked.target {
-            Some(target) => Some(find(self.0, target).await?.id.into()),
-            None => None,
-        };
-        let (action, state) = (asked.action.clone(), asked.state);
-        let plan = asked.plan;
-        Ok(OperationFilter { identity, target, action, state, plan, from: asked.from, until: asked.until })
-    }
-
-    /// The operations, the latest first.
-    pub async fn list(&self, filter: &OperationFilter, page: &PageRequest) -> Result<Listed<ReportRow>> {
-        let found = self.0.store().list_operations(self.0.organization(), filter, page).await?;
-        let targets: BTreeSet<TargetId> = found.items.iter().map(|operation| operation.target).collect();
-        let mut names = BTreeMap::new();
-        for target in targets {
-            names.insert(target, name_of(self.0, target).await?);
-        }
-        let row = |operation: Operation| {
-            let target = names.get(&operation.target).cloned().unwrap_or_default();
-            ReportRow { operation, target }
-        };
-        Ok(uncounted(page, found.map(row)))
-    }
-
-    /// One operation.
-    pub async fn get(&self, id: OperationId) -> Result<ReportRow> {
-        let found = self.0.store().get_operation(self.0.organization(), id).await?;
-        let operation = found.ok_or_else(|| Error::no("operation"))?;
-        let target = name_of(self.0, operation.target).await?;
-        Ok(ReportRow { operation, target })
-    }
-}
-
-/// The name of a directory, also of one that is deleted.
-pub(super) async fn name_of(access: Access<'_>, target: TargetId) -> Result<String> {
-    let found = access.store().get_directory(access.organization(), target.directory()).await?;
-    Ok(found.map_or_else(String::new, |directory| directory.name))
 }
 
 /// Nothing is provisioned there.

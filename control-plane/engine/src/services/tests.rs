@@ -19,7 +19,7 @@ use super::mapping_preview::PreviewRequest;
 use super::members::MemberChanges;
 use super::organization::RuleChange;
 use super::plans::PlanRequest;
-use super::provisioning::ReportRequest;
+use super::provisioning_report::ReportRequest;
 use super::schedules::{ScheduleChange, ScheduleRequest};
 use super::terms::Terms;
 use super::{Actor, Door, Error, Gate, Result, Right, Search, Services, Who};

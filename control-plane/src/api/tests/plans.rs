@@ -185,6 +185,8 @@ async fn the_report_is_a_file_too_and_ends_with_the_token() {
     assert_eq!(lines.lines().count(), 1, "{lines}");
     let line: Value = serde_json::from_str(lines.trim()).unwrap();
     assert_eq!((&line["name"], &line["target"]), (&json!("bert"), &json!("corp")), "{line}");
+    let (status, refused) = file("action=zzz").await;
+    assert!(status.is_client_error() && refused.contains("change_members"), "{refused}");
     let hour = site.now() + SignedDuration::from_hours(1);
     for empty in ["action=delete".to_owned(), format!("since={hour}"), "until=2026-01-01T00:00:00Z".to_owned()] {
         let (status, lines) = file(&format!("format=ndjson&{empty}")).await;

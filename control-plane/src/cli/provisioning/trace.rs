@@ -132,7 +132,8 @@ fn print(explained: &Explanation, screen: &mut Screen) -> Result<(), Error> {
     }
     if let Some(problem) = &explained.problem {
         let next = explained.next_try_at.map_or_else(String::new, |at| format!(" It is tried again at {}.", time(at)));
-        screen.line(plain(&format!("It failed last: {problem}{next}")))?;
+        let problem = problem.trim_end_matches('.');
+        screen.line(plain(&format!("It failed last: {problem}.{next}")))?;
     }
     for step in &explained.steps {
         screen.line(plain(&format!("To do: {}{}", step.action, sides(step.before.as_ref(), step.after.as_ref()))))?;

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use postern_store::{
     AccountId, AccountKind, Agent, AgentId, AnnouncedDirectory, Directory, ExternalKey, Flavour, GroupId, GroupRow,
-    Job, NewAccount, NewAgent, NewEnrollmentToken, NewJob, Organization, OrganizationId, PageRequest, ReplicaId, Store,
-    Switch, UserId, UserRow, fold,
+    IdentityId, Job, NewAccount, NewAgent, NewEnrollmentToken, NewJob, Operation, OperationId, OperationState,
+    Organization, OrganizationId, PageRequest, ReplicaId, Store, Switch, UserId, UserRow, fold,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -69,6 +69,33 @@ impl World {
     pub(crate) async fn claim(&self) -> Vec<Job> {
         let directories = [self.directory.id];
         self.store.claim(self.replica, &directories, at(60), at(0), 10).await.expect("a claim")
+    }
+
+    /// An operation that makes an account.
+    pub(crate) fn operation(&self, identity: IdentityId, state: OperationState) -> Operation {
+        Operation {
+            id: OperationId::new(),
+            organization: self.org(),
+            target: self.directory.id.into(),
+            identity,
+            name: "anna".to_owned(),
+            account: None,
+            place: 0,
+            action: "create".to_owned(),
+            content: Some(json!({ "x": 1 })),
+            changes: json!({}),
+            cause: "user.created".to_owned(),
+            actor: Some("owner".to_owned()),
+            state,
+            generation: u32::from(state == OperationState::Sent),
+            created_at: at(1),
+            sent_at: None,
+            ended_at: None,
+            elapsed_ms: None,
+            answer: None,
+            approved_by: None,
+            plan: None,
+        }
     }
 
     /// A user of this name as imported from the directory, with the account.
