@@ -1,7 +1,6 @@
 //! Changes go out while processes are killed at random points: after each round both sides are equal, and the server's own
 //! log shows each effect once.
 
-mod effects;
 mod people;
 
 use std::time::Duration;
@@ -9,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use self::effects::Effects;
 use self::people::People;
 use crate::agent::{SitePolicySettings, WriteSettings};
 use crate::control_plane;
+use crate::effects::Effects;
 use crate::relay::Fault;
 use crate::seeded::Seeded;
 use crate::site::{DIRECTORY, Site};

@@ -12,6 +12,7 @@ pub mod certificates;
 pub mod compare;
 pub mod control_plane;
 pub mod ds389;
+pub mod effects;
 pub mod failures;
 pub mod fleet;
 #[cfg(feature = "agents")]

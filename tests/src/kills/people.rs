@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::effects::{Counts, Kind};
 use crate::api::Api;
+use crate::effects::{Counts, Kind};
 use crate::ldif::Entry;
 use crate::seeded::Seeded;
 use crate::slapd::Slapd;

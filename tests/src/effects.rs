@@ -8,7 +8,7 @@ use crate::slapd::Slapd;
 
 /// A kind of request, as slapd's log names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub enum Kind {
     /// An entry is made.
     Add,
     /// An entry is changed.
@@ -17,32 +17,31 @@ pub(super) enum Kind {
     Move,
     /// An entry is deleted.
     Delete,
+    /// A password is set (RFC 3062).
+    Password,
 }
 
 /// How often each entry was changed, by its name and kind of request. A request that failed has no effect.
-pub(super) type Counts = BTreeMap<(String, Kind), u32>;
+pub type Counts = BTreeMap<(String, Kind), u32>;
 
 /// What has been done since a point of the log.
 #[derive(Debug)]
-pub(super) struct Effects {
+pub struct Effects {
     bytes: u64,
     counts: Counts,
     /// Requests without a result in the log: the server does not log one if the connection is gone.
     unanswered: Counts,
-    /// The lines of the log that say so, for the message of a failure.
-    #[expect(dead_code, reason = "shown by Debug")]
-    lines: Vec<String>,
 }
 
 impl Effects {
     /// Nothing yet.
-    pub(super) fn since_now(slapd: &Slapd) -> Result<Self> {
+    pub fn since_now(slapd: &Slapd) -> Result<Self> {
         let log = slapd.process().context("slapd does not run")?.log_after(0)?;
-        Ok(Self { bytes: log.len() as u64, counts: Counts::new(), unanswered: Counts::new(), lines: Vec::new() })
+        Ok(Self { bytes: log.len() as u64, counts: Counts::new(), unanswered: Counts::new() })
     }
 
     /// Reads what has been done.
-    pub(super) fn look(&mut self, slapd: &Slapd) -> Result<()> {
+    pub fn look(&mut self, slapd: &Slapd) -> Result<()> {
         let log = slapd.process().context("slapd does not run")?.log_after(self.bytes)?;
         let mut asked = HashMap::new();
         for line in log.lines() {
@@ -55,10 +54,12 @@ impl Effects {
                 "MOD" => Some(Kind::Modify),
                 "MODRDN" => Some(Kind::Move),
                 "DEL" => Some(Kind::Delete),
+                "PASSMOD" => Some(Kind::Password),
                 _ => None,
             };
             let id = (*connection, *operation);
-            if let (Some(kind), Some(dn)) = (kind, further.first().and_then(|word| word.strip_prefix("dn="))) {
+            if let (Some(kind), Some(("dn" | "id", dn))) = (kind, further.first().and_then(|word| word.split_once('=')))
+            {
                 asked.insert(id, (name(dn), kind));
             } else if *request == "RESULT"
                 && line.contains(" err=0 ")
@@ -67,11 +68,19 @@ impl Effects {
                 *self.counts.entry(effect).or_default() += 1;
             }
         }
+        for effect in asked.into_values() {
+            *self.unanswered.entry(effect).or_default() += 1;
+        }
         Ok(())
     }
 
-    /// Whether this, and nothing else, has been done to people.
-    pub(super) fn are(&self, wanted: &Counts) -> bool {
+    /// How often each was done, for sure.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Whether this, and nothing else, has been done to people whose names begin with `k`.
+    pub fn are(&self, wanted: &Counts) -> bool {
         let only_wanted = self.counts.iter().all(|(effect, count)| {
             !effect.0.starts_with('k') || wanted.get(effect).is_some_and(|wanted| count <= wanted)
         });
