@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod exit;
+pub mod failpoint;
 pub mod lifecycle;
 pub mod nearest;
 pub mod ownership;

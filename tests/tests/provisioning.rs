@@ -26,6 +26,8 @@ mod outages;
 mod passwords;
 #[path = "provisioning/plans.rs"]
 mod plans;
+#[path = "provisioning/points.rs"]
+mod points;
 #[path = "provisioning/read_only.rs"]
 mod read_only;
 #[path = "provisioning/same_name.rs"]

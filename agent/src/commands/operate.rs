@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use postern_proto::limits::{self, MAX_OPERATION_ATTRIBUTES, MAX_OPERATION_MEMBERS};
 use postern_proto::{operation, v1};
+use postern_runtime::failpoint;
 
 use super::entries::{subject, text, wrong};
 use super::kind::{Kind, Run, Work};
@@ -54,10 +55,13 @@ enum Change {
 impl Run for Change {
     fn run<'a>(&'a self, work: &'a Work) -> BoxFuture<'a, End> {
         Box::pin(async {
-            match self {
+            failpoint::reached("operation.received");
+            let end = match self {
                 Self::Plain(operation) => change(work, operation).await.into(),
                 Self::Password(sealed) => password(work, sealed).await.into(),
-            }
+            };
+            failpoint::reached("operation.ended");
+            end
         })
     }
 }
@@ -76,6 +80,7 @@ async fn change(work: &Work, operation: &write::Operation) -> Result<v1::outcome
     let veto = work.policy.veto(work.key, work.directory.name(), operation);
     veto.beforehand().map_err(|denied| denied_by_the_site(&denied))?;
     let done = work.directory.operate(operation, &veto).await;
+    failpoint::reached("operation.done");
     veto.ended(&done);
     let done = done?;
     let entry = match done.entry {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use ldap3::{Ldap, LdapError, LdapResult, Mod};
+use postern_runtime::failpoint;
 use secrecy::SecretString;
 
 use super::read_back;
@@ -64,6 +65,7 @@ impl Session {
 
     /// Sets a password by RFC 3062: the only way that leaves it to the server how it is kept.
     pub(crate) async fn reset_password(&mut self, dn: &str, password: &SecretString) -> Result<(), Error> {
+        failpoint::reached("directory.sending");
         self.unanswered = Some(Action::SetPassword);
         let result = self.connection.reset_password(dn, password).await?;
         self.answered(Action::SetPassword, &result)
@@ -83,6 +85,7 @@ impl Session {
         action: Action,
         request: impl Future<Output = Result<LdapResult, LdapError>>,
     ) -> Result<(), Error> {
+        failpoint::reached("directory.sending");
         self.unanswered = Some(action);
         let limit = self.connection.operation_timeout;
         let result = self.connection.operate(Step::Write, limit, request).await?;
@@ -90,6 +93,7 @@ impl Session {
     }
 
     fn answered(&mut self, action: Action, result: &LdapResult) -> Result<(), Error> {
+        failpoint::reached("directory.answered");
         self.unanswered = None;
         self.left = None;
         if result.rc == 0 {

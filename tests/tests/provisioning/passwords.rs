@@ -174,7 +174,7 @@ fn a_password_is_set_and_stands_nowhere() -> Result<()> {
 }
 
 /// Seals as a client does.
-async fn seal(site: &Site, user: &str, password: &str) -> Result<Value> {
+pub(crate) async fn seal(site: &Site, user: &str, password: &str) -> Result<Value> {
     let keys = site.api.get(&format!("/api/v1/directories/{DIRECTORY}/password-keys")).await?;
     let account = site.api.get(&format!("/api/v1/users/{user}")).await?["accounts"][0].clone();
     let binding = Binding {
@@ -190,7 +190,7 @@ async fn seal(site: &Site, user: &str, password: &str) -> Result<Value> {
 }
 
 /// Has a sealed password set.
-async fn ask(site: &Site, user: &str, request: &Value) -> Result<String> {
+pub(crate) async fn ask(site: &Site, user: &str, request: &Value) -> Result<String> {
     let asked = site.api.post(&format!("/api/v1/users/{user}/password"), request.clone()).await?;
     Ok(asked["id"].as_str().context("no id")?.to_owned())
 }

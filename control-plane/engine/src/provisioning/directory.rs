@@ -8,6 +8,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use postern_proto::operation::{self, TooLarge};
 use postern_proto::{limits, text, v1};
+use postern_runtime::failpoint;
 use postern_store::{AccountKind, AgentId, JobId, OperationId};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -97,7 +98,10 @@ impl DirectoryConnector {
                 timeout: TIMEOUT,
             };
             match route.send(ToAgent::Command(command)) {
-                Ok(()) => return Ok(Some(receiver)),
+                Ok(()) => {
+                    failpoint::reached("provisioning.sent");
+                    return Ok(Some(receiver));
+                }
                 Err(_) => drop(self.under_way.remove(&(request.id, request.generation))),
             }
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postern_runtime::clock::SharedClock;
+use postern_runtime::failpoint;
 use postern_store::{AccountId, AccountKind, IdentityId, Mark, Operation, OperationState, Store};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -221,6 +222,7 @@ impl Worker {
     /// Sends the first operation of a line.
     fn send(&mut self, identity: IdentityId) {
         let Some(operation) = self.lines.get(&identity).and_then(|line| line.operations.front()) else { return };
+        failpoint::reached("provisioning.stored");
         let request = self.request(operation);
         self.rate.sent(self.clock.now());
         let connector = Arc::clone(&self.connector);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_runtime::failpoint;
 use postern_store::{Identities, IdentityId, Intake, Mark, OperationId, TargetId};
 
 use super::{Line, RETRY_LONGEST, RETRY_OUTAGE, Result, Worker, later, step};
@@ -46,10 +47,13 @@ impl Worker {
         if prepared.is_empty() {
             return Ok(());
         }
+        failpoint::reached("provisioning.answered");
         let (durable, next) = self.write(prepared, now).await?;
+        failpoint::reached("provisioning.written");
         for (id, generation) in durable {
             self.connector.durable(id, generation);
         }
+        failpoint::reached("provisioning.acknowledged");
         for identity in next {
             self.send(identity);
         }

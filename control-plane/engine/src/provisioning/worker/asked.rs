@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use postern_runtime::failpoint;
+
 use super::{Line, Result, WINDOW, Worker};
 
 impl Worker {
@@ -15,6 +17,7 @@ impl Worker {
         if asked.is_empty() {
             return Ok(());
         }
+        failpoint::reached("provisioning.decided");
         let mut tx = self.store.begin_identities(organization, self.clock.now()).await?;
         let mut sent = Vec::with_capacity(asked.len());
         for mut operation in asked {

@@ -1,6 +1,7 @@
 //! Decides about marks that are due, and begins what has to be done.
 
 use jiff::Timestamp;
+use postern_runtime::failpoint;
 use postern_store::{
     AccountId, IdentityId, Mark, Operation, OperationFilter, OperationId, OperationState, PageRequest, PendingId,
 };
@@ -150,6 +151,9 @@ impl Worker {
             return Ok(());
         }
         let id = self.target.id();
+        if !rows.is_empty() {
+            failpoint::reached("provisioning.decided");
+        }
         let groups = self.groups_of(&moved).await?;
         let mut tx = self.store.begin_identities(self.target.provisioning.organization, now).await?;
         // What was held before is decided anew.
