@@ -30,6 +30,8 @@ mod plans;
 mod points;
 #[path = "provisioning/read_only.rs"]
 mod read_only;
+#[path = "provisioning/refused_member.rs"]
+mod refused_member;
 #[path = "provisioning/same_name.rs"]
 mod same_name;
 #[path = "provisioning/settings.rs"]

@@ -51,7 +51,7 @@ fn a_group_of_the_organization_has_its_members_in_the_directory() -> Result<()> 
 }
 
 /// The names of the members that a group has in the directory: of users and of groups.
-async fn members_of(site: &Site, group: &str) -> Result<Vec<String>> {
+pub(crate) async fn members_of(site: &Site, group: &str) -> Result<Vec<String>> {
     let found = site.slapd.entries(&format!("(cn={group})")).await?;
     let Some(entry) = found.first() else { return Ok(Vec::new()) };
     let dns = entry.values("member").iter().map(|dn| String::from_utf8_lossy(dn).into_owned());
