@@ -93,6 +93,7 @@ impl Agent {
             line,
             clock: clock.clone(),
             supervisor: supervisor.clone(),
+            pulse: supervisor.pulse(),
             observed: Arc::clone(&observed),
             options: options.session,
             instance: Uuid::now_v7(),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_directory::{BindMemory, Directory};
-use postern_runtime::clock::{SharedClock, SystemClock};
+use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::{self, Shutdown};
+use postern_runtime::service_manager;
 use postern_runtime::supervise::{CriticalFailure, OnCancel, Supervisor, chain};
 
 use crate::agent::{Agent, Options, Parts};
@@ -18,7 +19,7 @@ use crate::passwords::Passwords;
 use crate::policy::Records;
 use crate::roster::Directories;
 use crate::served::ServedDirectory;
-use crate::{health, notify, socket};
+use crate::{health, socket};
 
 /// From the first signal until everything is cut: longer than the session's own limit for draining.
 const GRACE: Duration = Duration::from_secs(20);
@@ -92,31 +93,10 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
             reload_on_hangup(hangups, agent, file.map(Path::to_owned), fixed, (directories, memory, records));
         supervisor.spawn("reload", OnCancel::Abort, reloading);
     }
-    accompany(&supervisor, clock).await
-}
-
-/// Keeps systemd informed, and waits for the end.
-async fn accompany(supervisor: &Supervisor, clock: SharedClock) -> Result<(), Error> {
-    if let Some(interval) = notify::watchdog_interval() {
-        supervisor.spawn("watchdog", OnCancel::Finish, watchdog(supervisor.shutdown().clone(), clock, interval));
-    }
-    notify::ready();
-    supervisor.shutdown().stopping().cancelled().await;
-    notify::stopping();
+    service_manager::accompany(&supervisor, clock).await;
     let ended = supervisor.join().await;
     tracing::info!("agent.stopped");
     ended.map_err(Error::Critical)
-}
-
-/// Beats for as long as the runtime gets round to it, also while draining.
-async fn watchdog(shutdown: Shutdown, clock: SharedClock, interval: Duration) {
-    while !shutdown.stopping().is_cancelled() {
-        notify::alive();
-        tokio::select! {
-            () = clock.sleep(interval / 3) => {}
-            () = shutdown.stopping().cancelled() => notify::alive(),
-        }
-    }
 }
 
 /// The configured directories, after those that were served `before`.
@@ -142,6 +122,7 @@ async fn reload_on_hangup(
     (mut directories, memory, records): (Vec<Directory>, Arc<BindMemory>, Arc<Records>),
 ) {
     while hangups.recv().await.is_some() {
+        service_manager::reloading();
         let read = Config::load(file.as_deref()).map_err(Error::Config);
         match read.and_then(|config| Ok((open(&config, &directories, &memory)?, config))) {
             Ok((opened, config)) => {
@@ -162,6 +143,7 @@ async fn reload_on_hangup(
                 agent.reload_refused(error);
             }
         }
+        service_manager::ready();
     }
 }
 

@@ -26,7 +26,6 @@ pub mod status;
 pub mod wire;
 
 mod app;
-mod notify;
 
 pub use self::agent::{Agent, Options, Parts};
 

@@ -97,7 +97,7 @@ pub(crate) async fn serve(
     router: Router,
     supervisor: Supervisor,
 ) {
-    let stopping = supervisor.shutdown().stopping().clone();
+    let (stopping, pulse) = (supervisor.shutdown().stopping().clone(), supervisor.pulse());
     let (strangers, known) = (Crowd::new(STRANGERS), Arc::new(Semaphore::new(KNOWN)));
     let router = requests::guarded(router, tls.is_some());
     let acceptor = tls.map(TlsAcceptor::from);
@@ -105,6 +105,7 @@ pub(crate) async fn serve(
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stopping.cancelled() => return,
+            () = pulse.beat() => continue,
         };
         let (tcp, peer) = match accepted {
             Ok(accepted) => accepted,

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::lifecycle::Shutdown;
+use crate::pulse::Pulse;
 use crate::retry::Backoff;
 
 /// An error of any kind, as tasks end with it.
@@ -75,6 +76,7 @@ pub struct Supervisor {
     clock: SharedClock,
     tasks: TaskTracker,
     failure: Arc<OnceLock<CriticalFailure>>,
+    pulses: Arc<Mutex<Vec<Pulse>>>,
 }
 
 /// A spawned task. Dropping this does nothing to it.
@@ -101,7 +103,7 @@ impl Supervisor {
 
     /// The same, with restarts timed by `clock`.
     pub fn with_clock(shutdown: Shutdown, clock: SharedClock) -> Self {
-        Self { shutdown, clock, tasks: TaskTracker::new(), failure: Arc::default() }
+        Self { shutdown, clock, tasks: TaskTracker::new(), failure: Arc::default(), pulses: Arc::default() }
     }
 
     /// The shutdown that ends these tasks.
@@ -175,6 +177,22 @@ impl Supervisor {
                 shutdown.stop();
             }
         })
+    }
+
+    /// The pulse of a loop that the process cannot do without: from now on [`all_alive`](Self::all_alive) waits for it,
+    /// too.
+    pub fn pulse(&self) -> Pulse {
+        let pulse = Pulse::default();
+        self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push(pulse.clone());
+        pulse
+    }
+
+    /// Waits until every loop that has a pulse has gone round once more. One that is stuck keeps this waiting.
+    pub async fn all_alive(&self) {
+        let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for pulse in pulses {
+            pulse.felt().await;
+        }
     }
 
     /// Waits until every task has ended. It does not itself stop anything.

@@ -1,8 +1,10 @@
 //! `postern-agent docs`: prints the reference documents from the code, so that those in `docs/` can be compared with
 //! it.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use postern_runtime::reference;
 
@@ -16,13 +18,20 @@ pub(super) enum Command {
     Cli,
     /// docs/configuration.md: the configuration file
     Config,
+    /// Manual pages and completions for packages
+    Files {
+        /// Where to write them.
+        folder: PathBuf,
+    },
 }
 
 pub(super) fn execute(command: &Command, program: clap::Command) -> anyhow::Result<ExitCode> {
-    output::print(&match command {
-        Command::Cli => cli_reference(program),
-        Command::Config => config::reference::markdown(),
-    })?;
+    match command {
+        Command::Cli => output::print(&cli_reference(program))?,
+        Command::Config => output::print(&config::reference::markdown())?,
+        Command::Files { folder } => reference::installed_files(program, folder)
+            .with_context(|| format!("cannot write into {}", folder.display()))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -45,8 +54,10 @@ mod tests {
     fn every_command_for_people_is_shown() {
         let text = cli_reference(Cli::command());
         let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
-        let commands = ["", " enroll", " run", " check", " status", " policy", " policy explain"];
-        let commands = commands.map(|name| format!("## `postern-agent{name}`"));
+        let commands = ["", " enroll", " run", " check", " status", " policy", " policy explain", " service"];
+        let service = ["install", "uninstall", "start", "stop", "status"].map(|name| format!(" service {name}"));
+        let commands = commands.iter().map(|name| (*name).to_owned()).chain(service);
+        let commands: Vec<String> = commands.map(|name| format!("## `postern-agent{name}`")).collect();
         assert_eq!(headings, commands);
     }
 }

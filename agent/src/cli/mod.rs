@@ -7,20 +7,21 @@ mod output;
 mod place;
 mod policy;
 mod run;
+mod service;
 mod status;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use postern_runtime::exit;
 use postern_runtime::telemetry::{self, Format};
+use postern_runtime::{build, exit};
 
 use self::place::Place;
 use crate::config;
 
 /// The Postern agent: serves the LDAP directories of its site to a control plane. It only connects out.
 #[derive(Debug, Parser)]
-#[command(name = "postern-agent", version, propagate_version = true)]
+#[command(name = "postern-agent", version = build::VERSION, propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -39,6 +40,9 @@ enum Command {
     /// Look at what the site's policy allows.
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Install the agent as a service of this system, for those who have no package.
+    #[command(subcommand)]
+    Service(service::Command),
     /// Print a reference document.
     #[command(subcommand, hide = true)]
     Docs(docs::Command),
@@ -56,6 +60,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::execute(&args),
         Command::Status(args) => status::execute(&args),
         Command::Policy(command) => policy::execute(&command),
+        Command::Service(command) => service::execute(&command),
         Command::Docs(command) => docs::execute(&command, Cli::command()),
     };
     result.unwrap_or_else(|error| {

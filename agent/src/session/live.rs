@@ -141,6 +141,7 @@ impl Live {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return Ended::Stop,
+                () = session.pulse.beat() => {}
                 frame = self.incoming.message(), if self.pending.len() < ANSWERS_WAITING => {
                     if let Some(ended) = self.received(session, frame, true) {
                         return ended;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_runtime::clock::SharedClock;
+use postern_runtime::pulse::Pulse;
 use postern_runtime::supervise::Supervisor;
 use uuid::Uuid;
 
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) line: Line,
     pub(crate) clock: SharedClock,
     pub(crate) supervisor: Supervisor,
+    /// Answered wherever the session waits.
+    pub(crate) pulse: Pulse,
     pub(crate) observed: Arc<Observed>,
     pub(crate) options: SessionOptions,
     /// Distinguishes this process from another one with the same identity.

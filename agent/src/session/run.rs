@@ -26,16 +26,16 @@ impl Session {
         while state != State::Stopped {
             self.observed.entered(&state.shown(), self.clock.now());
             let event = match state {
-                State::Disconnected { wait } => self.wait(wait).await,
+                State::Disconnected { wait } => self.pulse.during(self.wait(wait)).await,
                 State::Connecting => {
                     sessions += 1;
-                    let (event, established) = self.connect(sessions).await;
+                    let (event, established) = self.pulse.during(self.connect(sessions)).await;
                     live = established;
                     event
                 }
                 State::Connected => self.converse(live.as_mut()).await,
                 State::Draining(then) => {
-                    let event = self.drain(live.as_mut(), then).await;
+                    let event = self.pulse.during(self.drain(live.as_mut(), then)).await;
                     if event != Event::StopAsked {
                         live = None;
                     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod alive;
+#[cfg(test)]
 mod enrollment;
 #[cfg(test)]
 mod gateway;

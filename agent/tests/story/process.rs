@@ -176,6 +176,46 @@ async fn the_program_runs_answers_reloads_and_stops() {
     assert!(!site.run("status", &[]).await.status.success());
 }
 
+/// What systemd is told, as sd_notify(3) has it.
+#[tokio::test]
+async fn systemd_learns_of_readiness_life_reload_and_stop() {
+    let mut gateway = FakeGateway::start().await;
+    let site = Site::new(&directory("corp"));
+    assert!(site.enroll(&gateway).await.status.success());
+    let address = site.folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&address).unwrap();
+    let mut running = site.command("run");
+    running.env("NOTIFY_SOCKET", &address).env("WATCHDOG_USEC", "30000").env_remove("WATCHDOG_PID");
+    let log = std::fs::File::create(site.log()).unwrap();
+    let mut running = running.stderr(log).spawn().unwrap();
+    let heard = async |wanted: &str| {
+        within(async {
+            let mut buffer = [0; 256];
+            loop {
+                let length = socket.recv(&mut buffer).await.unwrap();
+                let said = text(&buffer[..length]);
+                if said.lines().any(|line| line == wanted) {
+                    return;
+                }
+                assert_eq!(said.trim(), "WATCHDOG=1", "before {wanted}");
+            }
+        })
+        .await;
+    };
+    heard("READY=1").await;
+    heard("WATCHDOG=1").await;
+    let session = gateway.session().await;
+    heard("WATCHDOG=1").await;
+    signal(&running, Signal::HUP);
+    heard("RELOADING=1").await;
+    heard("READY=1").await;
+    heard("WATCHDOG=1").await;
+    signal(&running, Signal::TERM);
+    heard("STOPPING=1").await;
+    drop(session);
+    assert!(within(running.wait()).await.unwrap().success());
+}
+
 async fn get(port: u16, path: &str) -> String {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -1,5 +1,7 @@
 //! `postern docs`: prints the reference documents in `docs/`, which are generated from the code.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use postern_runtime::reference;
 
@@ -17,6 +19,11 @@ pub(super) enum Command {
     Cli,
     /// docs/configuration.md: the configuration of `postern serve`
     Config,
+    /// Manual pages and completions for packages
+    Files {
+        /// Where to write them
+        folder: PathBuf,
+    },
 }
 
 pub(super) fn run(command: &Command, all: clap::Command, screen: &mut Screen) -> Result<(), Error> {
@@ -24,6 +31,9 @@ pub(super) fn run(command: &Command, all: clap::Command, screen: &mut Screen) ->
         Command::Openapi => screen.raw(&v1::document_json()?),
         Command::Cli => screen.raw(&cli_reference(all)),
         Command::Config => screen.raw(&config::reference()),
+        Command::Files { folder } => {
+            reference::installed_files(all, folder).map_err(|source| Error::Output { path: folder.clone(), source })
+        }
     }
 }
 

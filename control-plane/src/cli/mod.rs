@@ -49,7 +49,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use postern_runtime::tls;
+use postern_runtime::{build, tls};
 
 use client::Client;
 use error::Error;
@@ -64,7 +64,7 @@ Exit codes: 0 done; 1 failed, or the watched job failed, was held or canceled; 2
 
 /// The Postern control plane: provisions a cloud identity service from LDAP directories behind firewalls
 #[derive(Debug, Parser)]
-#[command(name = "postern", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "postern", version = build::VERSION, after_help = AFTER_HELP, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

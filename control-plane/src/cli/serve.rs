@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use postern_runtime::clock::{Clock as _, SystemClock};
 use postern_runtime::exit;
 use postern_runtime::lifecycle::Shutdown;
+use postern_runtime::service_manager;
 use postern_runtime::supervise::chain;
 use postern_runtime::telemetry::{self, Format};
 use secrecy::SecretString;
@@ -105,12 +107,13 @@ async fn serve(config: Config) -> Result<(), app::Error> {
     let clock = SystemClock::shared();
     let shutdown = Shutdown::on_signals(GRACE, clock.clone()).map_err(app::Error::Signals)?;
     let format = config.log_format;
-    let server = app::Server::start(config, clock, shutdown).await?;
+    let server = app::Server::start(config, Arc::clone(&clock), shutdown).await?;
     // The line that scripts wait for; standard output has no other. It often ends up in one log with standard error.
     match format {
         Format::Text => println!("{}", server.ready_line()),
         Format::Json => println!("{}", ready_json(&server.ready_line())),
     }
+    service_manager::accompany(&server.app.supervisor, clock).await;
     server.join().await
 }
 

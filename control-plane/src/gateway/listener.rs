@@ -146,11 +146,12 @@ impl Listener {
 
     /// Accepts connections until the process stops. A new one always gets a place to prove who it is, see `crowd.rs`.
     pub async fn run(self, listener: TcpListener) {
-        let stopping = self.supervisor.shutdown().stopping().clone();
+        let (stopping, pulse) = (self.supervisor.shutdown().stopping().clone(), self.supervisor.pulse());
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stopping.cancelled() => return,
+                () = pulse.beat() => continue,
             };
             match accepted {
                 Ok((tcp, address)) => {
