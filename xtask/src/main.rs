@@ -5,13 +5,15 @@ mod demo;
 mod docs;
 mod fuzz;
 mod line;
+mod package;
+mod packaging;
 mod steps;
 mod test;
 mod tools;
 
 use clap::{Parser, Subcommand};
 
-/// Demo, tests, benchmarks, generated documentation, fuzzing.
+/// Demo, tests, benchmarks, generated documentation, fuzzing, packages.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Arguments {
@@ -31,6 +33,8 @@ enum Task {
     Docs(docs::Arguments),
     /// Fuzzes every target for a while, where the toolchain can.
     Fuzz(fuzz::Arguments),
+    /// Builds the packages that are given to others, in target/dist.
+    Package(package::Arguments),
     /// Runs a cargo tool, building it into the cache first where it is missing.
     Tool(tools::Arguments),
 }
@@ -42,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Package(arguments) => package::run(&arguments),
         Task::Tool(arguments) => tools::run(&arguments),
     }
 }

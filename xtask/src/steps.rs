@@ -31,8 +31,13 @@ pub(crate) fn cargo() -> Command {
 
 /// Where cargo puts what it builds with `profile`.
 pub(crate) fn built(profile: &str) -> PathBuf {
+    target().join(if profile == "dev" { "debug" } else { profile })
+}
+
+/// Cargo's folder for everything that it makes.
+pub(crate) fn target() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    workspace().join(target).join(if profile == "dev" { "debug" } else { profile })
+    workspace().join(target)
 }
 
 /// Runs a command to its end; its failure is ours, and says what was run.

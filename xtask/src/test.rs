@@ -4,19 +4,25 @@ use anyhow::ensure;
 use postern_tests::install;
 
 use crate::steps::runtime;
-use crate::{steps, tools};
+use crate::{packaging, steps, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only tests whose names contain this.
+    /// Only tests whose names contain this; `packaging`: the packages, in a container with systemd.
     filter: Option<String>,
     /// Only what needs neither root nor a server: unit and property tests, the store on SQLite, the shape of the code.
     #[arg(long)]
     fast: bool,
+    /// For `packaging`: cargo's profile for the programs, as in `cargo xtask package`.
+    #[arg(long, default_value = "dev")]
+    profile: String,
 }
 
 /// Installs what is missing, builds both programs, and runs unit, property, conformance and scenario tests.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.filter.as_deref() == Some("packaging") {
+        return packaging::test(&arguments.profile);
+    }
     if arguments.fast {
         return fast(arguments);
     }

@@ -54,6 +54,24 @@ pub(crate) fn command(name: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// The linker with which programs run on old systems, and what cargo needs for it: Python packages and their versions.
+const ZIG: [&str; 2] = ["cargo-zigbuild==0.24.1", "ziglang==0.17.1"];
+
+/// `cargo-zigbuild`, which is installed into the cache when it is missing.
+pub(crate) fn zigbuild() -> anyhow::Result<Command> {
+    let folder = cache()?.join("zigbuild");
+    let program = folder.join("bin/cargo-zigbuild");
+    if !program.is_file() {
+        let title = format!("installing {} (once; it is kept in {})", ZIG.join(" "), folder.display());
+        let mut install = Command::new("python3");
+        install.args(["-m", "pip", "install", "--quiet", "--target"]).arg(&folder).args(ZIG);
+        steps::run(&title, &mut install)?;
+    }
+    let mut command = Command::new(program);
+    command.current_dir(steps::workspace()).env("CARGO_ZIGBUILD_ZIG_PATH", folder.join("ziglang/zig"));
+    Ok(command)
+}
+
 fn is_installed(name: &str, subcommand: &str) -> bool {
     let mut version = Command::new(name);
     version.args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
