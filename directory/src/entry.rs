@@ -49,6 +49,8 @@ pub struct Unusable {
 pub(crate) struct Selection {
     /// The switch that the site has chosen itself.
     pub(crate) off_by: Option<OffBy>,
+    /// The member that stands for nobody: a group that lists only this one has no members.
+    pub(crate) nobody: Option<Bytes>,
     names: Vec<Arc<str>>,
     roles: Vec<Role>,
     requested: Vec<String>,
@@ -141,7 +143,8 @@ impl Selection {
         let needed = flavour.needed(phase);
         let (names, roles, requested) = (Vec::new(), Vec::new(), Vec::new());
         let (external_id, known) = (ids.attribute.to_owned(), Arc::clone(known));
-        let mut selection = Self { off_by: None, names, roles, requested, external_id, flavour, phase, needed, known };
+        let mut selection =
+            Self { off_by: None, nobody: None, names, roles, requested, external_id, flavour, phase, needed, known };
         let known = Arc::clone(&selection.known);
         for name in attributes.iter().filter(|name| !known.stays(name)) {
             let slot = selection.names.len();
@@ -259,7 +262,12 @@ impl Selection {
                 attributes.push((Arc::clone(name), std::mem::take(values)));
             }
         }
-        let Taken { unique_value, members, partial, member_uids, unread, .. } = taken;
+        let Taken { unique_value, mut members, partial, member_uids, unread, .. } = taken;
+        if let ([member], Some(nobody)) = (members.as_slice(), &self.nobody)
+            && member.eq_ignore_ascii_case(nobody)
+        {
+            members.clear();
+        }
         let unread = unread.filter(|_| members.is_empty() && member_uids.is_empty());
         let Reading { switch, unreadable } = reading;
         let entry = Entry { external_id, dn: dn.to_owned(), unique_value, attributes, members, switch };

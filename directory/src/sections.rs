@@ -72,7 +72,9 @@ impl<'a> Section<'a> {
         let (attribute, own) = (external_id_attribute(config, flavour), flavour.external_id_attribute());
         let ids = Ids { attribute, own: (names.key(attribute) != names.key(own)).then_some(own) };
         let listed = if members { member_attributes(config, flavour, names) } else { Vec::new() };
-        let selection = Selection::new(flavour, Phase::Groups, names, ids, &groups.attributes, None, &listed);
+        let mut selection = Selection::new(flavour, Phase::Groups, names, ids, &groups.attributes, None, &listed);
+        let nobody = config.write.as_ref().and_then(|write| write.placeholder_member.as_deref());
+        selection.nobody = nobody.and_then(|dn| Dn::parse(dn).ok()).map(|dn| dn.to_string().into());
         Some(Self {
             requested: requested(&selection, flavour, Phase::Groups),
             phase: Phase::Groups,

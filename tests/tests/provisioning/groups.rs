@@ -5,7 +5,7 @@ use postern_tests::site::{DIRECTORY, Site};
 use postern_tests::{scenario, wait};
 use serde_json::json;
 
-use crate::common::{ended, provision, start, user};
+use crate::common::{ended, nothing_under_way, provision, rests, start, user};
 
 #[test]
 fn a_group_of_the_organization_has_its_members_in_the_directory() -> Result<()> {
@@ -180,5 +180,34 @@ fn a_member_that_the_directory_has_lost_is_tried_later_and_not_without_end() -> 
         // The import says that she is gone.
         site.api.import(DIRECTORY).await?;
         wait::until_true("nothing waits", wait::SOON, async || Ok(failing().await? == json!([]))).await
+    })
+}
+
+#[test]
+fn a_group_without_members_is_left_alone_by_imports() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = site.api.post("/api/v1/groups", json!({"display_name": "Pilots"})).await?;
+        let group = group["id"].as_str().context("no id")?.to_owned();
+        let switches = json!({ "create_users": true, "create_groups": true, "sync_members": true });
+        provision(&site, json!({ "switches": switches, "assignment": { "kind": "all" }, "groups": [group] })).await?;
+        let members = async || {
+            let found = site.slapd.entries("(cn=Pilots)").await?;
+            let values = found.first().map(|group| group.values("member").to_vec()).unwrap_or_default();
+            anyhow::Ok(values.iter().map(|dn| String::from_utf8_lossy(dn).into_owned()).collect::<Vec<_>>())
+        };
+        let only_the_placeholder = [postern_tests::slapd::Slapd::admin_dn()];
+        wait::until_true("the group is made", wait::SOON, async || Ok(members().await? == only_the_placeholder))
+            .await?;
+        nothing_under_way(&site).await?;
+        // The placeholder is the site's own: the organization neither sees it nor takes it away.
+        rests(&site.api).await?;
+        ensure!(members().await? == only_the_placeholder);
+        let anna = user(&site, "anna").await?;
+        site.api.put(&format!("/api/v1/groups/{group}/members/{anna}"), &json!({})).await?;
+        wait::until_true("anna is a member", wait::SOON, async || Ok(members_of(&site, "Pilots").await? == ["anna"]))
+            .await?;
+        nothing_under_way(&site).await?;
+        rests(&site.api).await
     })
 }
