@@ -1,5 +1,5 @@
 //! What the process tells systemd, if it runs under systemd: that it serves, that it is alive, that it reads its file
-//! again, that it stops (sd_notify(3)). Elsewhere nothing is said.
+//! again, that it stops (`sd_notify(3)`). Elsewhere nothing is said.
 
 use std::time::Duration;
 
@@ -100,7 +100,9 @@ mod tests {
         supervisor.spawn("idle", OnCancel::Abort, async move { idle.during(std::future::pending::<()>()).await });
         let (beats, interval) = (Arc::new(AtomicU32::new(0)), Duration::from_secs(20));
         let counted = Arc::clone(&beats);
-        let counting = move || drop(counted.fetch_add(1, Ordering::SeqCst));
+        let counting = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        };
         supervisor.spawn("watchdog", OnCancel::Abort, beat(supervisor.clone(), clock.shared(), interval, counting));
         let until = async |wanted: u32, sleepers: usize| {
             while beats.load(Ordering::SeqCst) != wanted || clock.sleepers() != sleepers {

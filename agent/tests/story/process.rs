@@ -176,7 +176,7 @@ async fn the_program_runs_answers_reloads_and_stops() {
     assert!(!site.run("status", &[]).await.status.success());
 }
 
-/// What systemd is told, as sd_notify(3) has it.
+/// What systemd hears, as `sd_notify(3)` has it.
 #[tokio::test]
 async fn systemd_learns_of_readiness_life_reload_and_stop() {
     let mut gateway = FakeGateway::start().await;

@@ -61,6 +61,14 @@ done
 systemctl start postern-agent
 [ "$(property postern-agent ConditionResult)" = no ] || fail "the agent started without an identity"
 
+step "the examples in the configuration are good"
+for file in agent.toml postern.toml; do sed -E 's/^#([a-z[])/\1/' /etc/postern/$file >/tmp/$file; done
+(postern-agent check --config /tmp/agent.toml --state-dir /tmp/none || true) | tee /tmp/checked
+grep -q 'corp: configuration *valid' /tmp/checked
+# It goes as far as the files that the example names.
+(postern serve --config /tmp/postern.toml || true) 2>&1 | tee /tmp/served
+grep -q '/etc/postern/database.secret' /tmp/served
+
 step "the control plane"
 echo 'gateway_public_address = "127.0.0.1:8443"' >>/etc/postern/postern.toml
 systemctl enable --now postern
@@ -88,6 +96,7 @@ mkdir -p /etc/systemd/system/postern-agent.service.d
 printf '[Service]\nLoadCredential=corp:/etc/postern/corp.secret\n' >/etc/systemd/system/postern-agent.service.d/corp.conf
 systemctl daemon-reload
 as postern-agent postern-agent enroll --token "$token"
+systemd-run --quiet --pipe --wait -p User=postern-agent -p LoadCredential=corp:/etc/postern/corp.secret postern-agent check
 systemctl enable --now postern-agent
 is_active postern-agent
 [ "$(grep -c 'CapEff:\s0000000000000000' "/proc/$(property postern-agent MainPID)/status")" = 1 ] || fail "it has capabilities"
@@ -100,7 +109,19 @@ import() {
 }
 import
 
+step "the password in an encrypted credential"
+systemd-creds encrypt --name=corp /etc/postern/corp.secret /etc/postern/corp.cred
+mv /etc/postern/corp.secret /tmp/
+printf '[Service]\nLoadCredentialEncrypted=corp:/etc/postern/corp.cred\n' >/etc/systemd/system/postern-agent.service.d/corp.conf
+systemctl daemon-reload
+systemctl restart postern-agent
+import
+
 step "the password in a file"
+mv /tmp/corp.secret /etc/postern/
+rm /etc/systemd/system/postern-agent.service.d/corp.conf /etc/postern/corp.cred
+systemctl daemon-reload
+systemctl restart postern-agent
 chown postern-agent /etc/postern/corp.secret
 sed -i 's#^bind_password_credential = .*#bind_password_file = "/etc/postern/corp.secret"#' /etc/postern/agent.toml
 systemctl reload postern-agent
@@ -151,7 +172,8 @@ one_agent
 
 step "a downgrade to the version before"
 dpkg -i /packages/first/*.deb
-is_active postern && is_active postern-agent
+is_active postern
+is_active postern-agent
 [ "$(identity)" = "$before" ]
 import
 one_agent
@@ -160,9 +182,11 @@ step "removed: it stops, and what it knows stays"
 dpkg -r postern-agent postern
 for name in postern postern-agent; do
     ! is_active $name || fail "$name runs on"
-    [ ! -e /usr/bin/$name ] && [ ! -e /etc/systemd/system/multi-user.target.wants/$name.service ]
+    [ ! -e /usr/bin/$name ]
+    [ ! -L /etc/systemd/system/multi-user.target.wants/$name.service ] || fail "$name is still enabled"
 done
-[ "$(identity)" = "$before" ] && [ -e /etc/postern/agent.toml ]
+[ "$(identity)" = "$before" ]
+[ -e /etc/postern/agent.toml ]
 
 step "installed again, it goes on"
 dpkg -i /packages/next/*.deb
@@ -172,7 +196,9 @@ one_agent
 
 step "purged: the agent's identity is gone, the database stays until somebody deletes it"
 dpkg -P postern-agent postern
-[ ! -e /var/lib/postern-agent ] && [ ! -e /etc/postern/agent.toml ] && [ ! -e /etc/postern/postern.toml ]
+for gone in /var/lib/postern-agent /etc/postern/agent.toml /etc/postern/postern.toml; do
+    [ ! -e $gone ] || fail "$gone is still there"
+done
 [ -e /var/lib/postern/postern.db ]
 rm -r /etc/systemd/system/postern-agent.service.d /var/lib/postern
 systemctl daemon-reload
@@ -197,9 +223,10 @@ as postern-agent /usr/local/bin/postern-agent enroll --token "$token"
 systemctl start postern-agent
 is_active postern-agent
 for name in postern postern-agent; do
-    /tmp/unpacked/$name-[0-9]*/install.sh --uninstall --yes
-    ! is_active $name
-    [ ! -e /usr/local/bin/$name ] && [ -d /var/lib/$name ]
+    bash /tmp/unpacked/$name-[0-9]*/install.sh --uninstall --yes
+    ! is_active $name || fail "$name runs on"
+    [ ! -e /usr/local/bin/$name ]
+    [ -d /var/lib/$name ]
 done
 hash -r
 step "the program alone makes itself a service"
@@ -210,7 +237,7 @@ cp /tmp/unpacked/postern-agent-[0-9]*/bin/postern-agent /tmp/
 install -m 0755 /tmp/postern-agent /usr/local/bin/
 postern-agent service install
 ! postern-agent service start || fail "started without an identity"
-/tmp/unpacked/postern-[0-9]*/install.sh --yes
+bash /tmp/unpacked/postern-[0-9]*/install.sh --yes
 systemctl start postern
 token=$(postern enrollment-tokens create --directory corp | grep -o 'postern1\.[^ ]*')
 as postern-agent postern-agent enroll --token "$token"
