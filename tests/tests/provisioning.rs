@@ -38,6 +38,8 @@ mod same_name;
 mod settings;
 #[path = "provisioning/steps.rs"]
 mod steps;
+#[path = "provisioning/switches.rs"]
+mod switches;
 #[path = "provisioning/two_agents.rs"]
 mod two_agents;
 #[path = "provisioning/write_through.rs"]
