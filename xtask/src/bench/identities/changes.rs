@@ -24,6 +24,7 @@ const TOGETHER: u32 = 300;
 const SYNCS: usize = 100;
 
 #[derive(clap::Args)]
+#[group(id = "changes")]
 pub(super) struct Arguments {
     /// How many users the organization has.
     #[arg(long, default_value_t = 1_000_000)]

@@ -32,6 +32,7 @@ const RULES: [(&str, &str); 10] = [
 ];
 
 #[derive(clap::Args)]
+#[group(id = "mapping")]
 pub(super) struct Arguments {
     /// How many people are imported, and mapped anew.
     #[arg(long, default_value_t = 100_000)]

@@ -23,6 +23,7 @@ const TOGETHER: usize = 1_000;
 const BOUND: Duration = Duration::from_mins(15);
 
 #[derive(clap::Args)]
+#[group(id = "members")]
 pub(super) struct Arguments {
     /// How many users the group has, with all groups within it.
     #[arg(long, default_value_t = 50_000)]
