@@ -100,6 +100,8 @@ pub struct Config {
 pub struct ControlPlane {
     /// HTTP proxy, `http://user:password@host:port`. Unset: from `HTTPS_PROXY` and `NO_PROXY`.
     pub proxy: Option<SecretString>,
+    /// File with the proxy's password, readable by its owner only. The agent reads it for each connection.
+    pub proxy_password_file: Option<PathBuf>,
     /// Whether the agent compresses the results of imports. Unset: yes, unless the control plane is on this machine.
     pub compression: Option<Compression>,
 }
@@ -164,7 +166,8 @@ impl Config {
     /// Attributes that identify an entry always leave with it, so the policy cannot exclude them.
     fn verify_excluded(&self) -> Result<(), Error> {
         for directory in &self.directories {
-            let mut needed = vec![("users.unique_attribute", directory.users.unique_attribute.as_str())];
+            let unique = Some(directory.users.unique_attribute.as_str()).filter(|name| !name.is_empty());
+            let mut needed: Vec<_> = unique.map(|name| ("users.unique_attribute", name)).into_iter().collect();
             let member = directory.groups.as_ref().and_then(|groups| groups.member_attribute.as_deref());
             needed.extend(member.map(|name| ("groups.member_attribute", name)));
             let external = |name| ("external_id_attribute", name);
@@ -193,7 +196,8 @@ impl Config {
 
     /// How to get out.
     pub fn proxy_rule(&self) -> Result<ProxyRule, Error> {
-        ProxyRule::from_setting(self.control_plane.proxy.as_ref()).map_err(Error::Proxy)
+        ProxyRule::from_setting(self.control_plane.proxy.as_ref(), self.control_plane.proxy_password_file.as_deref())
+            .map_err(Error::Proxy)
     }
 
     /// The directories, each checked as far as that goes without asking its servers. Refused binds count on from those

@@ -2,6 +2,7 @@
 
 mod administrators;
 mod bind;
+mod defaults;
 mod named_groups;
 mod rights;
 mod sample;
@@ -38,7 +39,7 @@ pub enum CheckState {
 /// One step of the diagnosis.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
-    /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `base_dns`, `paging`, `users`, `attributes`, `switches`,
+    /// `configuration`, `connect`, `tls`, `bind`, `root_dse`, `defaults`, `base_dns`, `paging`, `users`, `attributes`, `switches`,
     /// `rights`, `source`, `groups` or `writing`.
     pub name: String,
     /// How it went.
@@ -85,8 +86,8 @@ impl Finding {
 }
 
 /// The steps so far.
-struct Diagnosis<'a> {
-    config: &'a DirectoryConfig,
+struct Diagnosis<'d> {
+    config: &'d DirectoryConfig,
     checks: Vec<Check>,
     began: Instant,
 }
@@ -108,14 +109,14 @@ const AFTER_CONFIGURATION: [&str; 13] = [
 ];
 
 pub(crate) async fn run(servers: &Servers) -> Vec<Check> {
-    let mut diagnosis = Diagnosis { config: &servers.config, checks: Vec::new(), began: Instant::now() };
+    let mut diagnosis = Diagnosis { config: servers.config(), checks: Vec::new(), began: Instant::now() };
     diagnosis.configuration();
     let _ = diagnosis.all(servers).await;
     diagnosis.skip_the_rest();
     diagnosis.checks
 }
 
-impl Diagnosis<'_> {
+impl<'d> Diagnosis<'d> {
     fn note(&mut self, name: &'static str, finding: Finding) {
         let elapsed = self.began.elapsed();
         let Finding { state, detail, local, cure } = finding;
@@ -154,13 +155,14 @@ impl Diagnosis<'_> {
         self.note("configuration", finding);
     }
 
-    async fn all(&mut self, servers: &Servers) -> Option<()> {
+    async fn all(&mut self, servers: &'d Servers) -> Option<()> {
         let reached = self.connect(servers).await;
         let mut connection = self.bind(servers, reached).await?;
         let root = connection.root_dse().await;
         let root = self.need("root_dse", root)?;
         let flavour = root.flavour();
         self.note("root_dse", Finding::passed(describe(&root, flavour)));
+        self.defaults(servers, &root)?;
         self.base_dns(&mut connection).await?;
         let names = servers.names(&mut connection, &root).await;
         let names = self.need("users", names)?;
@@ -172,6 +174,21 @@ impl Diagnosis<'_> {
             self.groups(servers, flavour, &names).await?;
         }
         self.writing(servers, &root, &names).await
+    }
+
+    /// What the configuration leaves open, and what it is.
+    fn defaults(&mut self, servers: &'d Servers, root: &RootDse) -> Option<()> {
+        let open = !servers.written().is_complete();
+        if let Err(error) = servers.complete(root) {
+            let local = chain(&error);
+            self.note("defaults", Finding::failed(&error).locally(local));
+            return None;
+        }
+        self.config = servers.config();
+        if open {
+            self.note("defaults", defaults::judge(servers.written(), self.config, root.flavour()));
+        }
+        Some(())
     }
 
     /// Tries every server, so that a broken second one is known before the first one fails.
@@ -207,7 +224,9 @@ impl Diagnosis<'_> {
 
     async fn base_dns(&mut self, connection: &mut Connection) -> Option<()> {
         let groups = self.config.groups.iter().flat_map(|groups| &groups.base_dns);
-        let bases: Vec<&String> = self.config.users.base_dns.iter().chain(groups).collect();
+        let mut bases: Vec<&String> = self.config.users.base_dns.iter().chain(groups).collect();
+        bases.sort_unstable();
+        bases.dedup();
         let nothing = ["1.1".to_owned()];
         for base_dn in &bases {
             let found = connection.read_entry(base_dn, "(objectClass=*)", &nothing, Step::Search).await;

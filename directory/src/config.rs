@@ -1,6 +1,7 @@
 //! The configuration of one directory, as it stands in the agent's file. It never leaves the site.
 
 mod credentials;
+mod defaults;
 mod policy;
 mod validation;
 mod write;
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 pub use credentials::SecretError;
 pub(crate) use credentials::{Credentials, credentials, read_file};
@@ -18,6 +20,7 @@ pub use policy::PolicyConfig;
 pub use validation::{ConfigError, Problem};
 pub use write::{DisableBy, WriteConfig};
 
+use crate::flavour::Flavour;
 use postern_dn::attribute_names::standard_name;
 
 /// One `[[directory]]` section.
@@ -25,8 +28,12 @@ use postern_dn::attribute_names::standard_name;
 #[serde(deny_unknown_fields)]
 pub struct DirectoryConfig {
     /// The name by which the control plane knows this directory.
+    #[serde(default)]
     pub name: String,
+    /// What kind of server it is. Unset: as the server says. Set: another kind of server is refused.
+    pub kind: Option<Flavour>,
     /// `ldaps://host:port` or `ldap://host:port`, tried in order until one answers.
+    #[serde(default)]
     pub urls: Vec<String>,
     /// PEM file with the authorities to trust; unset: those of the operating system.
     pub ca_file: Option<PathBuf>,
@@ -64,8 +71,9 @@ pub struct DirectoryConfig {
     #[serde(default = "default_operation_timeout_secs")]
     pub operation_timeout_secs: u64,
     /// Where users are, and what of them is read.
+    #[serde(default)]
     pub users: UsersConfig,
-    /// Where groups are; unset: no groups are read.
+    /// Where groups are. Unset: no groups are read, or as the flavour has them if `users` is unset, too.
     pub groups: Option<GroupsConfig>,
     /// How changes are written; unset: nothing is written.
     pub write: Option<WriteConfig>,
@@ -78,41 +86,41 @@ pub struct DirectoryConfig {
 }
 
 /// `[directory.users]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct UsersConfig {
-    /// Where to search; none may lie within another.
+    /// Where to search; none may lie within another. Empty: in the server's tree.
+    #[serde(deserialize_with = "some")]
     pub base_dns: Vec<String>,
     /// How far below each base DN. Default `subtree`.
-    #[serde(default)]
     pub scope: Scope,
     /// Which entries are users; unset: as the flavour has it.
     pub filter: Option<String>,
-    /// The login of a user: `uid`, `mail`, `sAMAccountName`, …
+    /// The login of a user: `uid`, `mail`, `sAMAccountName`, … Empty: as the flavour has it.
+    #[serde(deserialize_with = "a_word")]
     pub unique_attribute: String,
-    /// The attributes that may leave the site, in this order.
+    /// The attributes that may leave the site, in this order. Empty: as the flavour has them.
+    #[serde(deserialize_with = "some")]
     pub attributes: Vec<String>,
 }
 
 /// `[directory.groups]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct GroupsConfig {
     /// The attribute of users that names their groups, such as `memberOf`. Unset: groups are read as entries. Set: the
     /// other keys of this section are not used.
     pub from_user_attribute: Option<String>,
-    /// Where to search; none may lie within another.
-    #[serde(default)]
+    /// Where to search; none may lie within another. Empty: where users are.
+    #[serde(deserialize_with = "some")]
     pub base_dns: Vec<String>,
     /// How far below each base DN. Default `subtree`.
-    #[serde(default)]
     pub scope: Scope,
     /// Which entries are groups; unset: as the flavour has it.
     pub filter: Option<String>,
     /// The attribute that lists the members. Unset: that of each group's class, `member`, `uniqueMember` or `memberUid`.
     pub member_attribute: Option<String>,
-    /// The attributes that may leave the site, in this order.
-    #[serde(default)]
+    /// The attributes that may leave the site, in this order. Default: the usual ones.
     pub attributes: Vec<String>,
 }
 
@@ -214,6 +222,22 @@ impl fmt::Display for Scope {
     }
 }
 
+/// A list that is written down has something in it: an empty one is no way to ask for the default.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    match Vec::deserialize(deserializer)? {
+        list if list.is_empty() => Err(D::Error::custom("the list is empty; remove the key to use the default")),
+        list => Ok(list),
+    }
+}
+
+/// The same of a text.
+fn a_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match String::deserialize(deserializer)? {
+        text if text.trim().is_empty() => Err(D::Error::custom("the text is empty; remove the key to use the default")),
+        text => Ok(text),
+    }
+}
+
 fn default_page_size() -> u32 {
     500
 }
@@ -234,6 +258,7 @@ pub(crate) mod tests {
     pub(crate) fn corp() -> DirectoryConfig {
         DirectoryConfig {
             name: "corp".to_owned(),
+            kind: None,
             urls: vec!["ldaps://ldap1.corp.example:636".to_owned(), "ldaps://ldap2.corp.example:636".to_owned()],
             ca_file: None,
             start_tls: false,

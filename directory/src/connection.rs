@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -27,6 +27,7 @@ use crate::config::{Credentials, DirectoryConfig, credentials};
 use crate::error::{Error, Step};
 use crate::guard::{self, Batch, GuardError};
 use crate::names::Names;
+use crate::root_dse::RootDse;
 use crate::server_url::ServerUrl;
 use crate::throttle::Throttle;
 use crate::tls::{CertificateSummary, TlsFailure, is_certificate_refusal};
@@ -43,7 +44,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The servers of one directory.
 pub(crate) struct Servers {
-    pub(crate) config: DirectoryConfig,
+    /// As it is written down.
+    written: DirectoryConfig,
+    /// With what was left open filled in.
+    complete: OnceLock<DirectoryConfig>,
     pub(crate) urls: Vec<ServerUrl>,
     preferred: AtomicUsize,
     /// By place in `urls`: why it failed last, as long as it does.
@@ -84,14 +88,43 @@ enum TaskEnd {
 
 impl Servers {
     pub(crate) fn new(config: DirectoryConfig, urls: Vec<ServerUrl>, throttle: Arc<Throttle>) -> Self {
+        let complete = OnceLock::new();
+        if config.is_complete() {
+            let _ = complete.set(config.clone());
+        }
         Self {
-            config,
+            written: config,
+            complete,
             urls,
             preferred: AtomicUsize::new(0),
             failing: Mutex::default(),
             throttle,
             names: OnceCell::new(),
         }
+    }
+
+    /// The configuration. What it leaves open is filled in with the first connection that [`open`](Self::open) gives.
+    pub(crate) fn config(&self) -> &DirectoryConfig {
+        self.complete.get().unwrap_or(&self.written)
+    }
+
+    /// The configuration as it is written down.
+    pub(crate) fn written(&self) -> &DirectoryConfig {
+        &self.written
+    }
+
+    /// Whether nothing of the configuration is open any more.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.get().is_some()
+    }
+
+    /// Fills in what the configuration leaves open.
+    pub(crate) fn complete(&self, root: &RootDse) -> Result<(), Error> {
+        if !self.is_complete() {
+            let complete = self.written.completed(root).map_err(Error::Configuration)?;
+            let _ = self.complete.set(complete);
+        }
+        Ok(())
     }
 
     /// A bound connection to the first server that gives one, beginning with the one that did last time.
@@ -107,7 +140,7 @@ impl Servers {
                     connection.server = at;
                     self.preferred.store(at, Ordering::Relaxed);
                     self.recovered(at);
-                    tracing::debug!(directory = %self.config.name, server = at, "directory.connection.opened");
+                    tracing::debug!(directory = %self.written().name, server = at, "directory.connection.opened");
                     return Ok(connection);
                 }
                 // Another server would count the same wrong password once more.
@@ -158,27 +191,31 @@ impl Servers {
         let reason = error.public_message();
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         if failing.get(&server) != Some(&reason) {
-            tracing::warn!(directory = %self.config.name, server, error = %reason, "directory.server.failed");
+            tracing::warn!(directory = %self.written().name, server, error = %reason, "directory.server.failed");
             failing.insert(server, reason);
         }
     }
 
     fn recovered(&self, server: usize) {
         if self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(&server).is_some() {
-            tracing::info!(directory = %self.config.name, server, "directory.server.recovered");
+            tracing::info!(directory = %self.written().name, server, "directory.server.recovered");
         }
     }
 
     async fn open_one(&self, url: &ServerUrl, at: Option<SocketAddr>) -> Result<Connection, Error> {
         let mut connection = self.reach(url, at).await?;
         self.bind(&mut connection).await?;
+        if !self.is_complete() {
+            let root = connection.root_dse().await?;
+            self.complete(&root)?;
+        }
         Ok(connection)
     }
 
     /// TCP and TLS to one server, not bound yet.
     pub(crate) async fn reach(&self, url: &ServerUrl, at: Option<SocketAddr>) -> Result<Connection, Error> {
-        let limit = self.config.connect_timeout();
-        let transport = timeout(limit, transport::connect(&self.config, url, at)).await;
+        let limit = self.written().connect_timeout();
+        let transport = timeout(limit, transport::connect(self.written(), url, at)).await;
         let transport = transport.map_err(|_| Error::Timeout { step: Step::Connect, limit })??;
         let client_failed = |source| Error::Client { step: Step::Connect, source };
         let (ours, settings, address) = local::pair().map_err(|error| client_failed(error.into()))?;
@@ -191,7 +228,7 @@ impl Servers {
         Ok(Connection {
             ldap,
             entries,
-            operation_timeout: self.config.operation_timeout(),
+            operation_timeout: self.written().operation_timeout(),
             busy: false,
             url: url.text.clone(),
             server: 0,
@@ -206,9 +243,9 @@ impl Servers {
     /// Proves who we are. After three wrong passwords in a row it does not try for a while.
     pub(crate) async fn bind(&self, connection: &mut Connection) -> Result<(), Error> {
         let _turn = self.throttle.turn.lock().await;
-        let credentials = credentials(&self.config).map_err(Error::Secret)?;
-        self.throttle.permit(&self.config.urls, &credentials).map_err(Error::from)?;
-        let limit = self.config.connect_timeout();
+        let credentials = credentials(self.written()).map_err(Error::Secret)?;
+        self.throttle.permit(&self.written().urls, &credentials).map_err(Error::from)?;
+        let limit = self.written().connect_timeout();
         let mut ldap = connection.ldap.clone();
         let result = connection
             .operate(Step::Bind, limit, async {
@@ -221,22 +258,22 @@ impl Servers {
                 }
             })
             .await?;
-        let refusal = BindRefusal::of(&result, self.config.bind_dn.as_deref());
+        let refusal = BindRefusal::of(&result, self.written().bind_dn.as_deref());
         if result.rc == 0 {
-            self.throttle.accepted(&self.config.urls, &credentials);
+            self.throttle.accepted(&self.written().urls, &credentials);
         }
         let Some(refusal) = refusal else { return Ok(()) };
         if result.rc != 0 && refusal.counts() {
             let cause = refusal.meaning().unwrap_or_default();
-            self.throttle.refused(&self.config.urls, &credentials, cause);
+            self.throttle.refused(&self.written().urls, &credentials, cause);
         }
         Err(Error::Bind { url: connection.url.clone(), code: result.rc, refusal, diagnostic: result.text })
     }
 
     /// Whether work that nobody asked for may bind: one refused bind is enough for it.
     pub(crate) fn permit_unasked(&self) -> Result<(), Error> {
-        let credentials = credentials(&self.config).map_err(Error::Secret)?;
-        self.throttle.permit_unasked(&self.config.urls, &credentials).map_err(Error::from)
+        let credentials = credentials(self.written()).map_err(Error::Secret)?;
+        self.throttle.permit_unasked(&self.written().urls, &credentials).map_err(Error::from)
     }
 }
 

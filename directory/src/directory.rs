@@ -54,7 +54,8 @@ impl Directory {
     ) -> Result<Self, ConfigError> {
         let shared = |other: &&Self| {
             let known = &other.servers;
-            Arc::ptr_eq(&known.throttle.memory, memory) && config.urls.iter().any(|url| known.config.urls.contains(url))
+            Arc::ptr_eq(&known.throttle.memory, memory)
+                && config.urls.iter().any(|url| known.written().urls.contains(url))
         };
         let throttle = others.into_iter().find(shared).map(|other| Arc::clone(&other.servers.throttle));
         Self::with_throttle(config, throttle.unwrap_or_else(|| Arc::new(Throttle::remembering(Arc::clone(memory)))))
@@ -83,17 +84,22 @@ impl Directory {
 
     /// The name by which the control plane knows this directory.
     pub fn name(&self) -> &str {
-        &self.servers.config.name
+        &self.servers.config().name
     }
 
-    /// The configuration.
+    /// The configuration; what it leaves open is filled in once a server was asked.
     pub fn config(&self) -> &DirectoryConfig {
-        &self.servers.config
+        self.servers.config()
+    }
+
+    /// Whether nothing of the configuration is open any more.
+    pub fn is_complete(&self) -> bool {
+        self.servers.is_complete()
     }
 
     /// What the members of groups are here.
     pub fn member_form(&self) -> MemberForm {
-        self.servers.config.member_form()
+        self.servers.config().member_form()
     }
 
     /// What kind of server this is and by what configuration it is read; asked once and remembered. Nobody asked for it, so
@@ -115,7 +121,7 @@ impl Directory {
 
     async fn identify_by(&self, connection: &mut Connection) -> Result<Identity, Error> {
         let root = connection.root_dse().await?;
-        source::identify(connection, &self.servers.config, &root).await
+        source::identify(connection, self.servers.config(), &root).await
     }
 
     /// Reads all users, then all groups. Starts at once, inside the current tokio runtime.

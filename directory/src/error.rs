@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::bind::BindRefusal;
-use crate::config::{Scope, SecretError};
+use crate::config::{ConfigError, Scope, SecretError};
 use crate::failure::Failure;
 use crate::throttle::Wait;
 use crate::tls::{TlsConfigError, TlsFailure};
@@ -134,6 +134,9 @@ pub enum Error {
     /// A secret of the configuration cannot be had.
     #[error("cannot read the bind secret")]
     Secret(#[source] SecretError),
+    /// What the configuration leaves open cannot be filled in from what the server says.
+    #[error("the configuration cannot be completed")]
+    Configuration(#[source] ConfigError),
     /// The TLS settings of the configuration cannot be used.
     #[error("cannot set up TLS")]
     TlsConfig(#[source] TlsConfigError),
@@ -292,6 +295,7 @@ impl Error {
             | Self::NoPaging
             | Self::Range { .. }
             | Self::KeptBack { .. }
+            | Self::Configuration(_)
             | Self::Write(_)
             | Self::Unusable { .. } => Class::Directory,
             Self::Timeout { .. } => Class::Timeout,

@@ -56,7 +56,7 @@ pub(crate) async fn lookup_user(servers: &Servers, typed: &str) -> Result<Looked
 }
 
 async fn ask(connection: &mut Connection, servers: &Servers, typed: &str) -> Result<LookedUp, Error> {
-    let config = &servers.config;
+    let config = servers.config();
     let root = connection.root_dse().await?;
     let flavour = root.flavour();
     let names = servers.names(connection, &root).await?;

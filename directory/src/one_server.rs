@@ -39,10 +39,10 @@ impl OneServer {
         for _ in 0..TRIES {
             let mut connection = servers.open_at(self.server, self.address).await?;
             let root = connection.root_dse().await?;
-            if self.is_at(&mut connection, &servers.config, &root).await? {
+            if self.is_at(&mut connection, servers.config(), &root).await? {
                 return Ok((connection, root));
             }
-            tracing::debug!(directory = %servers.config.name, server = self.server, "directory.connection.other_server");
+            tracing::debug!(directory = %servers.config().name, server = self.server, "directory.connection.other_server");
         }
         Err(Error::OtherServer)
     }

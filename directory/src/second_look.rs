@@ -91,7 +91,7 @@ impl SecondLook {
             }
         }
         let servers = Arc::clone(&self.servers);
-        let config = &servers.config;
+        let config = servers.config();
         let flavour = session.root.flavour();
         let mut answers = Vec::with_capacity(sought.len());
         for (one, sight) in sought.iter().zip(sights) {
@@ -140,7 +140,7 @@ impl SecondLook {
             return Ok(());
         }
         let servers = Arc::clone(&self.servers);
-        let (config, flavour) = (&servers.config, session.root.flavour());
+        let (config, flavour) = (servers.config(), session.root.flavour());
         let attributes = external_id_attributes(config, flavour, phase);
         let one = |at: &usize| {
             attributes.iter().map(|name| external_id_filter(name, &sought[*at].external_id)).collect::<String>()

@@ -19,9 +19,9 @@ impl Servers {
             None => None,
         };
         let shown = schema.is_some();
-        let (configured, excluded) = (self.config.attribute_names(), &self.config.excluded_attributes);
+        let (configured, excluded) = (self.config().attribute_names(), &self.config().excluded_attributes);
         let names = Arc::new(Names::new(&schema.unwrap_or_default(), &configured, excluded));
-        if let Some(key) = self.config.kept_back(|name| names.stays(name)) {
+        if let Some(key) = self.config().kept_back(|name| names.stays(name)) {
             return Err(Error::KeptBack { key });
         }
         // A server that hides its schema may show it later, or another one may.

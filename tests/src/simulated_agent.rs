@@ -40,7 +40,7 @@ impl SimulatedAgent {
         let clock = SystemClock::shared();
         let shutdown = Shutdown::new();
         let supervisor = Supervisor::new(shutdown.clone());
-        let proxy = ProxyRule::from_setting(None)?;
+        let proxy = ProxyRule::from_setting(None, None)?;
         let enrollment = Enrollment {
             proxy: proxy.clone(),
             agent_name: directory.name().to_owned(),

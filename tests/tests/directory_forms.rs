@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use postern_tests::agent::DirectorySettings;
+use postern_tests::agent::{DirectorySettings, GroupsSettings, UsersSettings};
 use postern_tests::api::AttributeValue;
 use postern_tests::people::{Person, group_dn};
 use postern_tests::ports::Port;
@@ -28,6 +28,29 @@ async fn site_with(
     site.agent.start(stage)?;
     site.api.directory(DIRECTORY).await?;
     Ok(site)
+}
+
+#[test]
+fn what_the_file_leaves_open_the_server_says() -> Result<()> {
+    scenario(async |stage| {
+        let site = site_with(stage, slapd::Options::people(60), |corp, _| {
+            (corp.users, corp.groups) = (UsersSettings::open(), GroupsSettings::open());
+            Ok(())
+        })
+        .await?;
+        site.api.import(DIRECTORY).await?;
+        let (users, groups) =
+            (site.api.accounts(DIRECTORY, "user").await?, site.api.accounts(DIRECTORY, "group").await?);
+        let known = (site.slapd.users().await?.len(), site.slapd.groups().await?.len());
+        ensure!((users.len(), groups.len()) == known, "{} users and {} groups of {known:?}", users.len(), groups.len());
+        let (_, report) = site.agent.check().await?;
+        let rows = report.as_array().context("no rows")?;
+        let row = rows.iter().find(|row| row["name"] == "defaults").context("no row of defaults")?;
+        let detail = row["detail"].as_str().unwrap_or_default();
+        ensure!(detail.contains(&format!("users.base_dns = {SUFFIX}")), "{detail}");
+        ensure!(detail.contains("users.unique_attribute = uid"), "{detail}");
+        Ok(())
+    })
 }
 
 #[test]

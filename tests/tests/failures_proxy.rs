@@ -1,12 +1,13 @@
 //! What is said when the way out is closed: the true cause, and a cure that can be followed. See docs/failures.md.
 
 use anyhow::{Context as _, Result, ensure};
+use postern_runtime::secret::write_private;
 use postern_tests::binaries::Binaries;
 use postern_tests::failures::way_out;
 use postern_tests::process::Launch;
 use postern_tests::scenario;
 use postern_tests::site::Site;
-use postern_tests::squid::Squid;
+use postern_tests::squid::{self, Squid};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -31,10 +32,29 @@ fn what_a_proxy_answers_is_named_with_its_own_cure() -> Result<()> {
         };
         let (none, wrong) = (squid.url_with(""), squid.url_with("gateway:wrong@"));
         tcp(&mut site, &squid.url()).await?.must_say("passed", "through the proxy", "")?;
-        tcp(&mut site, &none).await?.must_say("failed", "asks for a user name and password (407)", "user:password")?;
+        tcp(&mut site, &none).await?.must_say(
+            "failed",
+            "asks for a user name and password (407)",
+            "proxy_password_file",
+        )?;
         tcp(&mut site, &wrong).await?.must_say("failed", "refuses the user name and password (407)", "correct")?;
 
-        let answers: [(&[u8], &str, &str); 7] = [
+        // The password in a file is read for each connection: a new one needs no restart.
+        let file = stage.path().join("proxy.secret");
+        site.settings.control_plane.proxy_password_file = Some(file.clone());
+        let user = squid.url_with(&format!("{}@", squid::USER));
+        write_private(&file, b"of yesterday")?;
+        tcp(&mut site, &user).await?.must_say(
+            "failed",
+            "refuses the user name and password (407)",
+            "proxy_password",
+        )?;
+        write_private(&file, squid::PASSWORD.as_bytes())?;
+        tcp(&mut site, &user).await?.must_say("passed", "through the proxy", "")?;
+        site.settings.control_plane.proxy_password_file = None;
+
+        let answers: [(&[u8], &str, &str); 8] = [
+            (b"HTTP/1.1 401 Unauthorized\r\n\r\n", "asks for a user name and password (401)", "proxy_password_file"),
             (b"HTTP/1.1 403 Forbidden\r\n\r\n", "403 Forbidden", "allow CONNECT"),
             (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "502 Bad Gateway", "the proxy cannot reach"),
             (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "503 Service Unavailable", "the proxy cannot reach"),

@@ -119,13 +119,13 @@ fn the_way_out_leads_through_an_authenticating_proxy() -> Result<()> {
         let mut site = Site::without_agent(stage, slapd::Options::people(40), options).await?;
         let token = site.api.enrollment_token().await?;
         for (credentials, url) in [("no", squid.url_with("")), ("wrong", squid.url_with("gateway:wrong@"))] {
-            site.settings.control_plane = ControlPlaneSettings { proxy: Some(url) };
+            site.settings.control_plane = ControlPlaneSettings { proxy: Some(url), proxy_password_file: None };
             let refused = Agent::configured(stage, &Binaries::beside_this_program()?, &site.settings)?;
             let output = refused.try_enroll(&token).await?;
             let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
             ensure!(!output.status.success() && said.contains("proxy"), "{credentials} credentials: {said}");
         }
-        site.settings.control_plane = ControlPlaneSettings { proxy: Some(squid.url()) };
+        site.settings.control_plane = ControlPlaneSettings { proxy: Some(squid.url()), proxy_password_file: None };
         site.agent.configure(&site.settings)?;
         site.agent.enroll(&token).await?;
         site.agent.start(stage)?;

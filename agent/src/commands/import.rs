@@ -60,7 +60,6 @@ async fn import(work: &Work, chunk_entries: usize) -> End {
     let context = &work.context;
     let (chunks, waiting) = mpsc::channel(CHUNKS_AHEAD);
     let delivery = Delivery::new(work.key, context.line.clone(), context.delivery, context.clock.clone());
-    let delivery = delivery.listing(work.policy.listed(&*work.directory));
     let reading = async { read(work, chunk_entries, chunks).await.map_err(End::Failed) };
     match tokio::try_join!(reading, delivery.run(waiting)) {
         Ok((mut result, remark)) => {
@@ -79,7 +78,9 @@ async fn read(work: &Work, chunk_entries: usize, chunks: mpsc::Sender<Item>) -> 
     let mut pages = work.directory.enumerate(work.cancel.child_token());
     let source = pages.source().await;
     work.context.roster.read_by(&work.directory, Digests::of(&source));
-    send(&chunks, Item::Begin(source)).await;
+    // What a configuration leaves open is known now.
+    let listed = work.policy.listed(&*work.directory);
+    send(&chunks, Item::Begin(source, listed)).await;
     let mut encoder = Encoder::new(work.directory.member_form(), chunk_entries);
     let (mut result, mut hidden) = (v1::ImportResult::default(), BTreeSet::new());
     while let Some(page) = pages.next().await {

@@ -15,6 +15,7 @@ use crate::deliver::Compression;
 pub(crate) struct Fixed {
     state_dir: Option<PathBuf>,
     proxy: Option<SecretString>,
+    proxy_password_file: Option<PathBuf>,
     compression: Option<Compression>,
     health: Option<SocketAddr>,
     log_format: Format,
@@ -27,6 +28,7 @@ impl Config {
         Fixed {
             state_dir: self.state_dir.clone(),
             proxy: self.control_plane.proxy.clone(),
+            proxy_password_file: self.control_plane.proxy_password_file.clone(),
             compression: self.control_plane.compression,
             health: self.health.as_ref().map(|health| health.listen),
             log_format: self.log.format,
@@ -42,6 +44,7 @@ impl Fixed {
         let keys = [
             ("state_dir", self.state_dir != later.state_dir),
             ("control_plane.proxy", proxy(self) != proxy(later)),
+            ("control_plane.proxy_password_file", self.proxy_password_file != later.proxy_password_file),
             ("control_plane.compression", self.compression != later.compression),
             ("health.listen", self.health != later.health),
             ("log.format", self.log_format != later.log_format),
@@ -72,6 +75,7 @@ mod tests {
         for (text, key) in [
             ("state_dir = \"/x\"", "state_dir"),
             ("[control_plane]\nproxy = \"http://u:secret@p:1\"", "control_plane.proxy"),
+            ("[control_plane]\nproxy_password_file = \"/x\"", "control_plane.proxy_password_file"),
             ("[control_plane]\ncompression = \"none\"", "control_plane.compression"),
             ("[health]\nlisten = \"127.0.0.1:1\"", "health.listen"),
             ("[log]\nformat = \"json\"", "log.format"),

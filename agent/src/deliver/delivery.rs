@@ -59,8 +59,8 @@ impl Default for DeliveryOptions {
 /// What the reading end hands over.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// Where the entries come from: before all others, and once.
-    Begin(Source),
+    /// Where the entries come from, and which attributes the site delivers: before all others, and once.
+    Begin(Source, Option<Listed>),
     /// A chunk.
     Chunk(Encoded),
     /// That was all. Without this there is no summary.
@@ -130,11 +130,6 @@ impl Delivery {
         }
     }
 
-    /// Says which attributes the site delivers.
-    pub(crate) fn listing(self, listed: Option<Listed>) -> Self {
-        Self { listed, ..self }
-    }
-
     /// Delivers everything that `items` yields, and ends well only when the control plane has confirmed that both
     /// hold the same. Returns what is to be said of the second look.
     pub(crate) async fn run(mut self, mut items: mpsc::Receiver<Item>) -> Result<Option<String>, End> {
@@ -171,7 +166,8 @@ impl Delivery {
 
     pub(super) fn take(&mut self, item: Item) {
         match item {
-            Item::Begin(source) => {
+            Item::Begin(source, listed) => {
+                self.listed = listed;
                 if let Some(listed) = &mut self.listed {
                     let leaves = |name: &&String| listed.users.contains(name) || listed.groups.contains(name);
                     listed.binary = source.binary_attributes.iter().filter(leaves).cloned().collect();

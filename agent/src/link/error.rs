@@ -40,12 +40,14 @@ pub enum Error {
         source: BoxError,
     },
     /// The proxy wants a login, or another one.
-    #[error("the proxy {proxy} {}", if *.sent { "refuses the user name and password (407)" } else { "asks for a user name and password (407)" })]
+    #[error("the proxy {proxy} {} ({status})", if *.sent { "refuses the user name and password" } else { "asks for a user name and password" })]
     ProxyCredentials {
         /// The proxy.
         proxy: String,
         /// Whether a login was shown to it.
         sent: bool,
+        /// Its answer, 407 or 401.
+        status: u16,
     },
     /// The proxy refuses the tunnel.
     #[error("the proxy {proxy} answered CONNECT to {target} with {status} {reason}")]
@@ -100,12 +102,16 @@ impl Error {
             Self::ProxyUnreachable { proxy, .. } => Some(format!(
                 "start the proxy {proxy}, or correct control_plane.proxy (or HTTPS_PROXY): nothing answers there"
             )),
-            Self::ProxyCredentials { sent: true, .. } => {
-                Some("correct the user name and password in control_plane.proxy".to_owned())
-            }
-            Self::ProxyCredentials { sent: false, .. } => {
-                Some("set control_plane.proxy to http://user:password@host:port".to_owned())
-            }
+            Self::ProxyCredentials { sent: true, .. } => Some(
+                "correct the user name in control_plane.proxy, and the password there or in \
+                     control_plane.proxy_password_file"
+                    .to_owned(),
+            ),
+            Self::ProxyCredentials { sent: false, .. } => Some(
+                "set control_plane.proxy to http://user@host:port, and control_plane.proxy_password_file to a file \
+                     with the password"
+                    .to_owned(),
+            ),
             Self::NoProxy { .. } => Some("correct host and port in control_plane.proxy".to_owned()),
             Self::ProxyRefused { target, status, .. } => Some(match status {
                 502..=504 => format!(

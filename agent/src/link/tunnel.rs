@@ -40,7 +40,10 @@ pub(super) async fn open(mut stream: TcpStream, target: &Address, proxy: &Proxy)
             status,
             reason: "and a page".to_owned(),
         }),
-        407 => Err(Error::ProxyCredentials { proxy: proxy.to_string(), sent: proxy.authorization.is_some() }),
+        // Some proxies answer 401 to a wrong password.
+        401 | 407 => {
+            Err(Error::ProxyCredentials { proxy: proxy.to_string(), sent: proxy.authorization.is_some(), status })
+        }
         _ => Err(Error::ProxyRefused { proxy: proxy.to_string(), target: target.clone(), status, reason }),
     }
 }

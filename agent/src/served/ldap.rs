@@ -25,7 +25,7 @@ impl ServedDirectory for Directory {
     }
 
     fn listed_attributes(&self, phase: Phase) -> Option<&[String]> {
-        let config = self.config();
+        let config = Some(self.config()).filter(|_| self.is_complete())?;
         Some(match phase {
             Phase::Users => &config.users.attributes,
             Phase::Groups => config.groups.as_ref().map_or(&[], |groups| &groups.attributes),

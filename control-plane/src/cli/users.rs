@@ -12,6 +12,8 @@ mod line_numbers;
 mod merges;
 mod set_password;
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 use jiff::Timestamp;
 
@@ -164,9 +166,13 @@ fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
     Ok(())
 }
 
-/// The directory that provides the profile, with the fields that it says.
+/// The directories that provide the profile, each with the fields that it says.
 fn provided_by(detail: &UserDetail) -> String {
-    let Some(directory) = detail.sources.values().next() else { return "the organization".to_owned() };
-    let fields: Vec<&str> = detail.sources.keys().map(String::as_str).collect();
-    format!("{directory} ({})", fields.join(", "))
+    let mut owners: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (field, directory) in &detail.sources {
+        owners.entry(directory).or_default().push(field);
+    }
+    let said: Vec<String> =
+        owners.iter().map(|(directory, fields)| format!("{directory} ({})", fields.join(", "))).collect();
+    if said.is_empty() { "the organization".to_owned() } else { said.join("; ") }
 }

@@ -88,7 +88,11 @@ impl Diagnosis<'_> {
         let twins = self.twins(servers, &section, root, names, &sample).await;
         let twins = self.need("users", twins)?;
         self.note("users", twins.unwrap_or(finding));
-        let finding = self.judge_attributes(&sample, names);
+        let finding = if servers.written().users.attributes.is_empty() {
+            self.usual_attributes(&sample, names)
+        } else {
+            self.judge_attributes(&sample, names)
+        };
         self.note("attributes", finding);
         if let Some(attribute) = self.config.group_attribute() {
             let finding = named_groups::judge(attribute, names.in_schema(attribute), &sample.named, sample.total);
@@ -162,6 +166,19 @@ impl Diagnosis<'_> {
             );
         }
         Finding::passed(format!("{} listed, each in the schema and on some user", users.attributes.len()))
+    }
+
+    /// Nobody has listed them: what nobody has is no mistake.
+    fn usual_attributes(&self, sample: &Sample, names: &Names) -> Finding {
+        let attributes = self.config.users.attributes.iter().filter(|name| !names.stays(name));
+        let (on, off): (Vec<&str>, Vec<&str>) =
+            attributes.map(String::as_str).partition(|name| sample.seen.contains(*name));
+        let mut detail =
+            format!("the usual ones; on some user: {}", if on.is_empty() { "none".to_owned() } else { on.join(", ") });
+        if !off.is_empty() {
+            detail.push_str(&format!("; on none of {}: {}", sample.total, off.join(", ")));
+        }
+        Finding::passed(detail)
     }
 
     pub(super) async fn groups(&mut self, servers: &Servers, flavour: Flavour, names: &Arc<Names>) -> Option<()> {

@@ -23,7 +23,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(key: &'static str, reason: impl Into<String>) -> Self {
+    pub(super) fn new(key: &'static str, reason: impl Into<String>) -> Self {
         Self { key, reason: reason.into() }
     }
 }
@@ -42,6 +42,15 @@ pub struct ConfigError {
     pub directory: String,
     /// Every mistake found.
     pub problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// The keys that are wrong, each once.
+    pub fn keys(&self) -> Vec<&'static str> {
+        let mut keys: Vec<&'static str> = self.problems.iter().map(|problem| problem.key).collect();
+        keys.dedup();
+        keys
+    }
 }
 
 impl DirectoryConfig {
@@ -99,9 +108,6 @@ fn problems(config: &DirectoryConfig) -> Vec<Problem> {
         (&users.base_dns, users.scope, users.filter.as_deref(), &users.attributes, &users.unique_attribute),
         &mut found,
     );
-    if users.attributes.is_empty() {
-        found.push(Problem::new("users.attributes", "list the attributes that may leave the site"));
-    }
     if let Some(groups) = &config.groups {
         if let Some(attribute) = &groups.from_user_attribute {
             meaningful_attribute("groups.from_user_attribute", attribute, &mut found);
@@ -132,7 +138,7 @@ fn only_from_users(groups: &GroupsConfig, found: &mut Vec<Problem>) {
         ("groups.scope", groups.scope != Scope::default()),
         ("groups.filter", groups.filter.is_some()),
         ("groups.member_attribute", groups.member_attribute.is_some()),
-        ("groups.attributes", !groups.attributes.is_empty()),
+        ("groups.attributes", groups.attributes != GroupsConfig::default().attributes),
     ];
     for (key, _) in set.into_iter().filter(|(_, set)| *set) {
         found.push(Problem::new(
@@ -232,13 +238,13 @@ fn section(
     for name in names {
         attribute(names_key, name, found);
     }
-    meaningful_attribute(single_key, key_name, found);
+    // Left out, it is filled in later.
+    if !key_name.is_empty() {
+        meaningful_attribute(single_key, key_name, found);
+    }
 }
 
 fn bases(key: &'static str, base_dns: &[String], scope: Scope, found: &mut Vec<Problem>) {
-    if base_dns.is_empty() {
-        found.push(Problem::new(key, "at least one base DN"));
-    }
     let mut parsed: Vec<(&str, Dn)> = Vec::new();
     for text in base_dns {
         match Dn::parse(text) {
@@ -340,8 +346,6 @@ mod tests {
         assert!(keys(&config).is_empty(), "{:?}", problems(&config));
         config.groups.as_mut().expect("groups").from_user_attribute = Some("userPassword".to_owned());
         assert_eq!(keys(&config), ["groups.from_user_attribute"]);
-        config.groups = Some(toml::from_str("attributes = ['cn']").expect("a section"));
-        assert_eq!(keys(&config), ["groups.base_dns"]);
     }
 
     #[test]

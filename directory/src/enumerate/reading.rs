@@ -58,7 +58,7 @@ impl Reading {
         cancel: CancellationToken,
         sender: mpsc::Sender<Result<Page, Error>>,
     ) -> Self {
-        let judge = Judge::new(&servers.config, Flavour::Generic, &Names::default());
+        let judge = Judge::new(servers.config(), Flavour::Generic, &Names::default());
         Self {
             servers,
             server: None,
@@ -96,16 +96,16 @@ impl Reading {
         let flavour = root.flavour();
         let servers = Arc::clone(&self.servers);
         let names = servers.names(connection, &root).await?;
-        self.judge = Judge::new(&servers.config, flavour, &names);
-        let sections = Section::all(&servers.config, flavour, &names);
-        self.from = source::read(connection, &servers.config, &root, &sections).await?;
-        let listed = servers.config.attribute_names();
+        self.judge = Judge::new(servers.config(), flavour, &names);
+        let sections = Section::all(servers.config(), flavour, &names);
+        self.from = source::read(connection, servers.config(), &root, &sections).await?;
+        let listed = servers.config().attribute_names();
         let binary = listed.into_iter().filter(|name| names.is_binary(name) && !names.stays(name));
         self.from.binary_attributes = binary.map(str::to_owned).collect();
         self.server = Some(Arc::new(OneServer::of(connection, &root, &self.from.marks)));
         self.spare = None;
         // An entry of 389 Directory Server that comes bare is the last one of a search that was cut.
-        let bare_is_cut = flavour == Flavour::Ds389 && servers.config.external_id_attribute.is_none();
+        let bare_is_cut = flavour == Flavour::Ds389 && servers.config().external_id_attribute.is_none();
         let Some(users) = sections.first() else { return Ok((root, names)) };
         for section in &sections {
             let task = Task { flavour, section, users, bare_is_cut };
@@ -125,7 +125,7 @@ impl Reading {
         }
         self.tell_source();
         tracing::debug!(
-            directory = %servers.config.name,
+            directory = %servers.config().name,
             flavour = %flavour,
             users = self.progress.users,
             groups = self.progress.groups,
@@ -182,7 +182,7 @@ impl Reading {
 
     async fn read_base(&mut self, connection: &mut Connection, task: &Task<'_>, base_dn: &str) -> Result<(), Error> {
         let section = task.section;
-        let page_size = self.servers.config.page_size;
+        let page_size = self.servers.config().page_size;
         let query =
             Query { base_dn, scope: section.scope, filter: &section.filter, attributes: &section.requested, page_size };
         let cancel = self.cancel.clone();
@@ -236,7 +236,7 @@ impl Reading {
             }
         };
         let kind = Kind::of(task.flavour, message, &selected.entry.dn);
-        let include_builtin = self.servers.config.include_builtin;
+        let include_builtin = self.servers.config().include_builtin;
         if let Some(reason) = kind.left_out(include_builtin) {
             page.page.remarks.push(Unusable { dn: selected.entry.dn, reason: reason.to_owned() });
             return Ok(());
@@ -293,7 +293,7 @@ impl Reading {
         primary: Option<&str>,
     ) -> Result<usize, Error> {
         let mut connection = self.spare().await?;
-        let page_size = self.servers.config.page_size;
+        let page_size = self.servers.config().page_size;
         let reading = async {
             let mut bytes = selected.complete(&mut connection).await?;
             let uids = std::mem::take(&mut selected.member_uids);

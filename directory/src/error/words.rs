@@ -22,6 +22,9 @@ impl Error {
                     .to_owned()
             }
             Self::Secret(_) => "the agent cannot read its bind secret".to_owned(),
+            Self::Configuration(error) => {
+                format!("the agent's configuration does not fit the directory: {}", error.keys().join(", "))
+            }
             Self::TlsConfig(_) => "the agent cannot use its TLS settings for the directory".to_owned(),
             Self::Bind { code, refusal, .. } => match refusal.meaning() {
                 Some(meaning) => format!("the directory refused the bind: {meaning}"),
@@ -79,6 +82,7 @@ impl Error {
             Self::Secret(_) => {
                 "check that the secret that the configuration names exists, is not empty, and can be read by the agent"
             }
+            Self::Configuration(_) => "set these keys in the agent's file; its log and postern-agent check say more",
             Self::TlsConfig(_) => {
                 "check ca_file, client_cert_file and client_key_file: PEM files that the agent can read"
             }

@@ -31,7 +31,11 @@ pub(crate) async fn operate(
     operation: &Operation,
     gate: &dyn Gate,
 ) -> Result<Done, Error> {
-    let key = Key::of(operation, &servers.config);
+    if !servers.is_complete() {
+        // What a new entry is known by may be open.
+        servers.open().await?;
+    }
+    let key = Key::of(operation, servers.config());
     let asked = key.as_ref().and_then(|key| pool.unsettled.place(key, Instant::now()));
     let mut cut = asked.map(|server| Cut { server, unanswered: Some(Action::Add) });
     let answer = carry_out(servers, pool, operation, gate, &mut cut).await;
@@ -51,7 +55,7 @@ async fn carry_out(
     gate: &dyn Gate,
     cut: &mut Option<Cut>,
 ) -> Result<Done, Error> {
-    let Some(write) = &servers.config.write else { return Err(Failure::Off.into()) };
+    let Some(write) = &servers.config().write else { return Err(Failure::Off.into()) };
     let mut question = servers.question();
     let mut cuts = 0;
     let permitted = AtomicBool::new(false);
@@ -63,7 +67,7 @@ async fn carry_out(
         let again = cuts > 0 && cut.is_some();
         let phase = operation.phase;
         let session = &mut lease.session;
-        let (config, permitted) = (&servers.config, &permitted);
+        let (config, permitted) = (servers.config(), &permitted);
         let mut work = Work { session, servers, config, write, gate, phase, again, permitted };
         work.bring_back();
         let error = match work.run(operation).await {

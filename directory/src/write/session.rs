@@ -132,11 +132,11 @@ impl Pool {
         // Active Directory has no such request; there the configuration names the account.
         let own_dn = match root.flavour() {
             Flavour::ActiveDirectory => None,
-            _ if servers.config.bind_dn.is_some() => None,
+            _ if servers.config().bind_dn.is_some() => None,
             _ => connection.own_dn().await?,
         };
         let since = Instant::now();
-        let judge = Judge::new(&servers.config, root.flavour(), &names);
+        let judge = Judge::new(servers.config(), root.flavour(), &names);
         Ok(Session {
             connection,
             root,

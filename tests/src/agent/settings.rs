@@ -29,6 +29,9 @@ pub struct ControlPlaneSettings {
     /// HTTP proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+    /// File with the proxy's password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_password_file: Option<std::path::PathBuf>,
 }
 
 /// `[policy]`.
@@ -61,7 +64,9 @@ pub struct DirectorySettings {
     pub page_size: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id_attribute: Option<String>,
+    #[serde(skip_serializing_if = "UsersSettings::is_open")]
     pub users: UsersSettings,
+    #[serde(skip_serializing_if = "GroupsSettings::is_open")]
     pub groups: GroupsSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write: Option<WriteSettings>,
@@ -132,7 +137,28 @@ pub struct GroupsSettings {
     pub attributes: Vec<String>,
 }
 
+impl UsersSettings {
+    /// All of it is left to the server.
+    pub fn open() -> Self {
+        let (base_dns, attributes) = (Vec::new(), Vec::new());
+        Self { base_dns, scope: None, filter: String::new(), unique_attribute: String::new(), attributes }
+    }
+
+    fn is_open(&self) -> bool {
+        self.base_dns.is_empty() && self.unique_attribute.is_empty()
+    }
+}
+
 impl GroupsSettings {
+    /// All of it is left to the server.
+    pub fn open() -> Self {
+        Self { from_user_attribute: None, ..Self::from_users("") }
+    }
+
+    fn is_open(&self) -> bool {
+        self.from_user_attribute.is_none() && self.base_dns.is_empty()
+    }
+
     /// Users name their groups in this attribute.
     pub fn from_users(attribute: &str) -> Self {
         Self {

@@ -41,6 +41,13 @@ pub(super) const SECTIONS: [Section; 10] = [
                 "HTTP proxy for the connection to the control plane: `http://user:password@host:port`.",
             ),
             key(
+                "proxy_password_file",
+                FILE,
+                Words("the password in `proxy`, or none"),
+                "File with the proxy's password, readable by its owner only. `proxy` then names the user: \
+                 `http://user@host:port`. The agent reads the file for each connection.",
+            ),
+            key(
                 "compression",
                 "`zstd` or `none`",
                 Words("`zstd`; `none` if the control plane is on this machine"),
@@ -98,19 +105,31 @@ pub(super) const SECTIONS: [Section; 10] = [
     Section {
         header: "[directory.users]",
         variables: "DIRECTORY__0__USERS__",
-        meaning: "Where users are, and which attributes are read. Required in each directory.",
+        meaning: "Where users are, and which attributes are read. Without this section and the next, both users and groups are read \
+                  by the defaults below. `postern-agent check` shows what they are.",
         keys: &[
-            BASE_DNS,
+            key(
+                "base_dns",
+                TEXTS,
+                Words("the tree that the server names"),
+                "Base DNs of the search. None may be below another.",
+            ),
             SCOPE_KEY,
             key("filter", TEXT, FILTER_DEFAULT, "Which entries are users: `(objectClass=inetOrgPerson)`."),
-            key("unique_attribute", TEXT, Required, "The login of a user: `uid`, `mail`, `sAMAccountName`, …"),
-            key("attributes", TEXTS, Required, ATTRIBUTES),
+            key(
+                "unique_attribute",
+                TEXT,
+                Words("`sAMAccountName` for Active Directory, `uid` for others"),
+                "The login of a user: `uid`, `mail`, `sAMAccountName`, …",
+            ),
+            key("attributes", TEXTS, Words("the usual ones of the kind of server"), ATTRIBUTES),
         ],
     },
     Section {
         header: "[directory.groups]",
         variables: "DIRECTORY__0__GROUPS__",
-        meaning: "Where groups are, and which attributes are read. Without this section no groups are read.",
+        meaning: "Where groups are, and which attributes are read. If there is `[directory.users]` and not this section, no groups are \
+                  read.",
         keys: &[
             key(
                 "from_user_attribute",
@@ -119,12 +138,7 @@ pub(super) const SECTIONS: [Section; 10] = [
                 "The attribute of users that names their groups: `memberOf`, or one with plain names. Groups are then made \
                  from its values, and no group entries are read: leave out all other keys of this section.",
             ),
-            key(
-                "base_dns",
-                TEXTS,
-                Words("required, unless `from_user_attribute` is set"),
-                "Base DNs of the search. None may be below another.",
-            ),
+            key("base_dns", TEXTS, Words("those of users"), "Base DNs of the search. None may be below another."),
             SCOPE_KEY,
             key("filter", TEXT, FILTER_DEFAULT, "Which entries are groups: `(objectClass=groupOfNames)`."),
             key(
@@ -133,7 +147,7 @@ pub(super) const SECTIONS: [Section; 10] = [
                 Words("depends on the group's object class"),
                 "The attribute that lists the members: `member`, `uniqueMember` or `memberUid`.",
             ),
-            key("attributes", TEXTS, Value("[]"), ATTRIBUTES),
+            key("attributes", TEXTS, Value("[\"cn\", \"displayName\", \"description\", \"mail\"]"), ATTRIBUTES),
         ],
     },
     Section {
@@ -273,7 +287,6 @@ const WRITE: &[Key] = &[
 
 const FILTER_DEFAULT: Default = Words("depends on the kind of server");
 const ATTRIBUTES: &str = "The attributes that may leave the site, in this order.";
-const BASE_DNS: Key = key("base_dns", TEXTS, Required, "Base DNs of the search. None may be below another.");
 const SCOPE_KEY: Key = key("scope", SCOPE, Value("\"subtree\""), "How far below each base DN.");
 
 const DIRECTORY: &[Key] = &[
@@ -282,6 +295,12 @@ const DIRECTORY: &[Key] = &[
         TEXT,
         Required,
         "Name of the directory at the control plane: 1 to 64 lower-case letters, digits, `-` or `_`.",
+    ),
+    key(
+        "kind",
+        "`active_directory`, `openldap`, `ds389` or `generic`",
+        Words("as the server says"),
+        "What kind of server it is. If it is set, the agent does not use a server of another kind.",
     ),
     key(
         "urls",

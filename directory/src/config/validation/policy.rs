@@ -76,6 +76,7 @@ fn reads_elsewhere(config: &DirectoryConfig, readable: &[String], found: &mut Fo
 fn reads_others(config: &DirectoryConfig, readable: &[String], found: &mut Found) {
     let groups = config.group_entries().map_or(&[][..], |groups| &groups.attributes);
     let unique = std::slice::from_ref(&config.users.unique_attribute);
+    let unique = if config.users.unique_attribute.is_empty() { &[] } else { unique };
     let lists = [
         ("users.unique_attribute", unique),
         ("users.attributes", &config.users.attributes),
