@@ -235,7 +235,8 @@ impl Identities {
 }
 
 impl Store {
-    /// When operations of a target were decided that nobody had to approve, since this time: the action, and when.
+    /// When operations of a target were decided that nobody had to approve and that have not failed, since this time: the
+    /// action, and when.
     pub async fn recent_operations(
         &self,
         organization: OrganizationId,
@@ -244,7 +245,7 @@ impl Store {
     ) -> Result<Vec<(String, Timestamp)>> {
         let query = sql("SELECT action, created_at FROM operations WHERE target = \
              (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) AND created_at >= $3 \
-             AND approved_by IS NULL AND state NOT IN ('held', 'dropped') ORDER BY created_at DESC, id DESC LIMIT 100000");
+             AND approved_by IS NULL AND state NOT IN ('held', 'dropped', 'failed', 'refused') ORDER BY created_at DESC, id DESC LIMIT 100000");
         let query = query.bind(organization).bind(target).bind(since);
         self.database.rows(query, |mut row| Ok((row.take()?, row.take()?))).await
     }

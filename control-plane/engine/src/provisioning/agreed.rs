@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::change::Attributes;
+use super::compare::{of, same};
 
 /// What both ends had last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,10 @@ pub struct Agreed {
     /// target has taken it away. Of the others nothing is seen.
     #[serde(default)]
     pub delivered: BTreeSet<String>,
+    /// What the target has made of a value that it keeps in another form, by the attribute's name in lower case. As long as it
+    /// is so, there is nothing to write.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub became: Attributes,
 }
 
 impl Agreed {
@@ -35,11 +40,20 @@ impl Agreed {
         self.values.insert(name.to_owned(), values.to_vec());
         let Some(shown) = shown else { return };
         let key = name.to_ascii_lowercase();
-        if shown.keys().any(|shown| shown.eq_ignore_ascii_case(name)) {
+        self.became.remove(&key);
+        if let Some(found) = of(shown, name) {
+            if !same(name, found, values) {
+                self.became.insert(key.clone(), found.clone());
+            }
             self.delivered.insert(key);
         } else if !values.is_empty() {
             self.delivered.remove(&key);
         }
+    }
+
+    /// Whether these values are what the target has made of those that were sent last.
+    pub fn is_form_of(&self, name: &str, values: &[String]) -> bool {
+        self.became.get(&name.to_ascii_lowercase()).is_some_and(|became| same(name, became, values))
     }
 }
 
@@ -66,6 +80,13 @@ mod tests {
         agreed.note("title", &value, Some(&Attributes::new()));
         assert_eq!(agreed.delivered, BTreeSet::new());
         assert_eq!(Agreed::read(&agreed.kept()), agreed);
+        // It keeps the value in another form.
+        let other = vec!["007".to_owned()];
+        agreed.note("Title", &value, Some(&Attributes::from([("title".to_owned(), other.clone())])));
+        assert!(agreed.is_form_of("title", &other) && !agreed.is_form_of("title", &value));
+        assert_eq!(Agreed::read(&agreed.kept()), agreed);
+        agreed.note("title", &value, Some(&shown));
+        assert!(!agreed.is_form_of("title", &other));
         assert_eq!(Agreed::read(&json!({"mail": 7, "values": 7})), Agreed::default());
     }
 }

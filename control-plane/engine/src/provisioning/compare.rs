@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-
 use super::agreed::Agreed;
 use super::change::{AttributeChange, Attributes, Change, Reference, Step};
 use super::settings::{BothChanged, Existing, Leaving, Settings};
@@ -40,6 +38,22 @@ pub struct MembersDiffer {
     pub add: Vec<Reference>,
     /// Members that only the target has.
     pub remove: Vec<Reference>,
+}
+
+/// Whether the steps enable an account that somebody else has disabled.
+pub fn lifts(steps: &[Step], known: Option<&Known>) -> Option<Lifted> {
+    let known = known.filter(|known| known.enabled == Some(false) && !known.disabled_here)?;
+    let enables = steps.iter().any(|step| step.change == Change::Enable);
+    enables.then(|| if known.agreed.values.is_empty() { Lifted::Adopted } else { Lifted::Known })
+}
+
+/// An account that was disabled by somebody else, and would be enabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifted {
+    /// It was so when it was adopted.
+    Adopted,
+    /// It was disabled later.
+    Known,
 }
 
 /// The steps towards the wanted account of a user.
@@ -183,7 +197,12 @@ fn edit(wanted: &Wanted, known: &Known, settings: &Settings, steps: &mut Vec<Ste
             continue;
         }
         let now = current.map(Vec::as_slice).unwrap_or_default();
-        let drifted = common.is_some_and(|common| !same(attribute, common, now));
+        let is_form = known.agreed.is_form_of(attribute, now);
+        // The target keeps it in another form: writing it again would change nothing, without end.
+        if is_form && common.is_some_and(|common| same(attribute, common, values)) {
+            continue;
+        }
+        let drifted = !is_form && common.is_some_and(|common| !same(attribute, common, now));
         if drifted && settings.both_changed == BothChanged::TargetWins {
             continue;
         }
@@ -232,28 +251,30 @@ pub(super) fn of<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Vec<S
         .or_else(|| attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, values)| values))
 }
 
-/// Whether two lists are the same values of an attribute. Their order means nothing, and a time may be written in several
-/// ways: what a rule gives as a date comes back as a number.
+/// Whether two lists are the same values of an attribute. Their order means nothing, nor that one is there twice, and a time
+/// may be written in several ways: what a rule gives as a date comes back as a number.
 pub(super) fn same(attribute: &str, one: &[String], other: &[String]) -> bool {
-    if one.len() == other.len() && one.iter().all(|value| other.contains(value)) {
+    let within = |one: &[String], other: &[String]| one.iter().all(|value| other.contains(value));
+    if within(one, other) && within(other, one) {
         return true;
     }
     let syntax = Syntax::of(&attribute.to_ascii_lowercase());
     matches!((times(syntax, one), times(syntax, other)), (Some(one), Some(other)) if one == other)
 }
 
-/// The times of an attribute that has times, those that never come left out. `None`: one of the values is no time.
-fn times(syntax: Syntax, values: &[String]) -> Option<BTreeSet<Timestamp>> {
+/// The times of an attribute that has times, in whole seconds, as they are written; those that never come left out. `None`:
+/// one of the values is no time.
+fn times(syntax: Syntax, values: &[String]) -> Option<BTreeSet<i64>> {
     if !matches!(syntax, Syntax::Time | Syntax::FileTime) {
         return None;
     }
     let mut times = BTreeSet::new();
     for text in values {
         match syntax.read(text.as_bytes()) {
-            Some(Value::Time(time)) => drop(times.insert(time)),
+            Some(Value::Time(time)) => drop(times.insert(time.as_second())),
             Some(Value::Null) => {}
             _ if text.eq_ignore_ascii_case("never") => {}
-            _ => drop(times.insert(written_time(text)?)),
+            _ => drop(times.insert(written_time(text)?.as_second())),
         }
     }
     Some(times)

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::agreed::Agreed;
 use super::change::{Attributes, Reference, Step};
-use super::compare::{self, Known, MembersDiffer};
+use super::compare::{self, Known, Lifted, MembersDiffer};
 use super::left::Left;
 use super::load::Target;
 use super::settings::Assignment;
@@ -44,6 +44,8 @@ pub(super) struct Decision {
     pub(super) suspended: bool,
     /// Whether the user has left the account behind.
     pub(super) left: Left,
+    /// Whether they enable an account that somebody else has disabled.
+    pub(super) lifted: Option<Lifted>,
     /// The steps.
     pub(super) steps: Vec<Step>,
     /// What failed, for people.
@@ -207,6 +209,7 @@ impl Target {
             account: account.map(|account| account.account.id),
             suspended: subject.suspended,
             left,
+            lifted: compare::lifts(&steps, known.as_ref().filter(|known| known.outbound)),
             steps: size::divided(steps),
             failed,
             done,

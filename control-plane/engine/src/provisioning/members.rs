@@ -68,7 +68,7 @@ impl Target {
     }
 
     /// The accounts of a group's members. A group within it is a member itself where the target has it and names members by
-    /// DN; otherwise its users are members, those of the groups within it too.
+    /// DN, or will; otherwise its users are members, those of the groups within it too.
     async fn wanted_members(&self, group: GroupId) -> Result<Vec<MemberAccount>> {
         let organization = self.provisioning.organization;
         let mut own =
@@ -78,7 +78,7 @@ impl Target {
         }
         let mut known: HashSet<IdentityId> = own.iter().map(|member| member.identity).collect();
         for nested in self.store.own_groups_in(organization, group, MOST_NESTED).await? {
-            if known.contains(&IdentityId::Group(nested)) {
+            if known.contains(&IdentityId::Group(nested)) || self.will_have(nested) {
                 continue;
             }
             let mut page = PageRequest::first(AT_ONCE);
@@ -97,6 +97,12 @@ impl Target {
             own.retain(|member| !member.left);
         }
         Ok(own)
+    }
+
+    /// Whether a group will be made in the target, and be a member itself then.
+    fn will_have(&self, group: GroupId) -> bool {
+        let makes = self.settings.switches.create_groups && self.settings.groups.contains(&group.as_uuid());
+        makes && self.form != MemberForm::UniqueValue
     }
 
     /// The names of the members that the target says a group has.

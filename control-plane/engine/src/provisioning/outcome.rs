@@ -8,7 +8,9 @@ use postern_dn::Dn;
 use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId};
 use serde_json::{Value, json};
 
-use self::problems::{CONFLICT, absent, is_refusal, not_taken, owner, settled_by, taken, unreadable};
+use self::problems::{
+    CONFLICT, absent, changed_meanwhile, is_refusal, not_taken, owner, settled_by, taken, unreadable,
+};
 use super::agreed::Agreed;
 use super::change::{Attributes, Change, Reference, Step};
 use super::compare;
@@ -78,7 +80,15 @@ pub(super) async fn done(
         Ok(entry) => (entry, None),
         Err(reason) => (None, Some(unreadable(&reason))),
     };
-    let state = if failure.is_some() { OperationState::Failed } else { OperationState::Succeeded };
+    let changed = operation.plan.filter(|_| failure.is_none() && !done.kept.is_empty());
+    let (state, failure) = match failure {
+        None if changed.is_some() => (OperationState::Refused, Some(changed_meanwhile(&done.kept))),
+        None => (OperationState::Succeeded, None),
+        failure => (OperationState::Failed, failure),
+    };
+    if let Some(failure) = &failure {
+        answer["error"] = json!(failure);
+    }
     let ended = Ended { id: operation.id, state, elapsed_ms, answer };
     let shown = entry.as_ref().and_then(Written::attributes).map(str::to_owned);
     Ok(Prepared {

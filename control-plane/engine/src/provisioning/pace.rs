@@ -13,6 +13,8 @@ enum Counted {
     Creates,
     Updates,
     Disables,
+    /// Of accounts that somebody else has disabled.
+    Enables,
     Deletes,
     Removals,
 }
@@ -22,6 +24,11 @@ enum Counted {
 pub(super) struct Planned(BTreeMap<Counted, u64>);
 
 impl Planned {
+    /// Adds one account that somebody else has disabled and that is enabled.
+    pub(super) fn add_lifted(&mut self) {
+        *self.0.entry(Counted::Enables).or_default() += 1;
+    }
+
     /// Adds these steps.
     pub(super) fn add(&mut self, steps: &[Step]) {
         for (counted, number) in steps.iter().flat_map(|step| counted(&step.change)) {
@@ -61,6 +68,8 @@ impl Pace {
                 "create" => Counted::Creates,
                 "update" | "move" | "change_members" => Counted::Updates,
                 "disable" => Counted::Disables,
+                // Whoever disabled these accounts is not known any more: more than one too many.
+                "enable" => Counted::Enables,
                 "delete" => Counted::Deletes,
                 _ => continue,
             };
@@ -72,13 +81,16 @@ impl Pace {
     /// Counts these steps, unless they are too many within an hour. Fails with the reason to ask an administrator.
     pub(super) fn admit(
         &mut self,
-        steps: &[Step],
+        (steps, lifts): (&[Step], bool),
         thresholds: &Thresholds,
         accounts: u64,
         now: Timestamp,
     ) -> Result<(), String> {
         let mut wanted = Planned::default();
         wanted.add(steps);
+        if lifts {
+            wanted.add_lifted();
+        }
         if let Some(Exceeded { what, limit, .. }) = self.exceeded(&wanted, thresholds, accounts, now).first() {
             return Err(format!("more than {limit} {what} within an hour"));
         }
@@ -86,6 +98,14 @@ impl Pace {
             self.0.entry(counted).or_default().push_back((now, number));
         }
         Ok(())
+    }
+
+    /// Takes back what was counted for a step that the target has not carried out.
+    pub(super) fn give_back(&mut self, step: &Step) {
+        for (counted, number) in counted(&step.change) {
+            let Some((_, last)) = self.0.get_mut(&counted).and_then(VecDeque::back_mut) else { continue };
+            *last = last.saturating_sub(number);
+        }
     }
 
     /// How many more changes of this kind may be made now without asking.
@@ -148,6 +168,7 @@ fn limit(counted: Counted, thresholds: &Thresholds) -> (Limit, &'static str) {
         Counted::Creates => (thresholds.creates, "objects made"),
         Counted::Updates => (thresholds.updates, "objects changed"),
         Counted::Disables => (thresholds.disables, "accounts disabled"),
+        Counted::Enables => (thresholds.enables, "accounts enabled that were disabled in the target"),
         Counted::Deletes => (thresholds.deletes, "objects deleted"),
         Counted::Removals => (thresholds.member_removals, "members removed"),
     }
@@ -165,22 +186,22 @@ mod tests {
     fn so_many_within_an_hour_need_nobody_and_one_more_does() {
         let (mut pace, thresholds, now) = (Pace::default(), Thresholds::default(), Timestamp::UNIX_EPOCH);
         for _ in 0..5 {
-            assert_eq!(pace.admit(&one(Change::Delete), &thresholds, 50, now), Ok(()));
+            assert_eq!(pace.admit((&one(Change::Delete), false), &thresholds, 50, now), Ok(()));
         }
-        let held = pace.admit(&one(Change::Delete), &thresholds, 50, now);
+        let held = pace.admit((&one(Change::Delete), false), &thresholds, 50, now);
         assert_eq!(held, Err("more than 5 objects deleted within an hour".to_owned()));
         // Other kinds have their own count, and an hour later there is room again.
-        assert_eq!(pace.admit(&one(Change::Disable), &thresholds, 50, now), Ok(()));
+        assert_eq!(pace.admit((&one(Change::Disable), false), &thresholds, 50, now), Ok(()));
         let later = now + SignedDuration::from_mins(61);
-        assert_eq!(pace.admit(&one(Change::Delete), &thresholds, 50, later), Ok(()));
+        assert_eq!(pace.admit((&one(Change::Delete), false), &thresholds, 50, later), Ok(()));
     }
 
     #[test]
     fn of_many_accounts_a_share_counts() {
         let (mut pace, now) = (Pace::default(), Timestamp::UNIX_EPOCH);
         let thresholds = Thresholds { deletes: Limit { number: 1, percent: 10 }, ..Thresholds::default() };
-        assert!((0..5).all(|_| pace.admit(&one(Change::Delete), &thresholds, 50, now).is_ok()));
-        assert!(pace.admit(&one(Change::Delete), &thresholds, 50, now).is_err());
+        assert!((0..5).all(|_| pace.admit((&one(Change::Delete), false), &thresholds, 50, now).is_ok()));
+        assert!(pace.admit((&one(Change::Delete), false), &thresholds, 50, now).is_err());
     }
 
     #[test]
@@ -199,9 +220,28 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_is_not_counted() {
+        let (mut pace, thresholds, now) = (Pace::default(), Thresholds::default(), Timestamp::UNIX_EPOCH);
+        for _ in 0..9 {
+            assert_eq!(pace.admit((&one(Change::Delete), false), &thresholds, 50, now), Ok(()));
+            pace.give_back(&Step { entry: None, change: Change::Delete });
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_has_disabled_is_enabled_by_few() {
+        let (mut pace, thresholds, now) = (Pace::default(), Thresholds::default(), Timestamp::UNIX_EPOCH);
+        for _ in 0..5 {
+            assert_eq!(pace.admit((&one(Change::Enable), true), &thresholds, 50, now), Ok(()));
+        }
+        assert!(pace.admit((&one(Change::Enable), true), &thresholds, 50, now).is_err());
+        assert_eq!(pace.admit((&one(Change::Enable), false), &thresholds, 50, now), Ok(()), "ours");
+    }
+
+    #[test]
     fn what_was_decided_before_a_restart_counts() {
         let now = Timestamp::UNIX_EPOCH;
         let mut pace = Pace::of((0..5).map(|_| ("delete".to_owned(), now)).collect());
-        assert!(pace.admit(&one(Change::Delete), &Thresholds::default(), 50, now).is_err());
+        assert!(pace.admit((&one(Change::Delete), false), &Thresholds::default(), 50, now).is_err());
     }
 }

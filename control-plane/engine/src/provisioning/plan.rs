@@ -200,6 +200,9 @@ impl Making<'_> {
             self.summary.objects += u64::from(!decision.steps.is_empty());
             if !decision.suspended {
                 self.counts.add(&decision.steps);
+                if decision.lifted.is_some() {
+                    self.counts.add_lifted();
+                }
             }
             for (place, step) in decision.steps.iter().enumerate() {
                 let action = step.change.action().to_owned();

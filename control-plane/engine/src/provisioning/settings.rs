@@ -146,6 +146,8 @@ pub struct Thresholds {
     pub updates: Limit,
     /// Accounts that are disabled. Default: 5, or 2 percent.
     pub disables: Limit,
+    /// Accounts that are enabled although somebody has disabled them in the target. Default: 5, or 2 percent.
+    pub enables: Limit,
     /// Accounts and groups that are deleted. Default: 5.
     pub deletes: Limit,
     /// Members that are removed from groups. Default: 100, or 1 percent.
@@ -159,6 +161,7 @@ impl Default for Thresholds {
             creates: limit(100, 0),
             updates: limit(500, 10),
             disables: limit(5, 2),
+            enables: limit(5, 2),
             deletes: limit(5, 0),
             member_removals: limit(100, 1),
         }

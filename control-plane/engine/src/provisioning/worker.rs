@@ -21,14 +21,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use self::tried::Tried;
-use super::change::Step;
+use super::change::{Change, Step};
 use super::connector::{Answer, Connector, Request};
 use super::left::Left;
 use super::load::Target;
 use super::pace::{self, Pace};
 use super::passwords;
 use super::rate::Rate;
-use super::settings::Mode;
+use super::settings::{BothChanged, Mode};
 use crate::jobs::failure::Failure;
 
 /// Operations that are under way at a time.
@@ -57,6 +57,8 @@ struct Line {
     operations: VecDeque<Operation>,
     /// One of them has failed; those after it were carried out all the same.
     failed: bool,
+    /// Whether they count towards the limits of an hour.
+    counted: bool,
 }
 
 /// One target while it is provisioned.
@@ -144,7 +146,7 @@ impl Worker {
                     let (account, outbound, left) = self.account_of(&operation).await?;
                     let failed = mark.as_ref().is_some_and(|mark| mark.not_before > self.clock.now());
                     let operations = VecDeque::from([operation]);
-                    lines.push((identity, Line { mark, outbound, account, left, operations, failed }));
+                    lines.push((identity, Line { mark, outbound, account, left, operations, failed, counted: false }));
                 }
             }
         }
@@ -236,7 +238,11 @@ impl Worker {
     }
 
     fn request(&self, operation: &Operation) -> std::result::Result<Request, Failure> {
-        let step = step(operation).ok_or_else(Failure::unexpected)?;
+        let mut step = step(operation).ok_or_else(Failure::unexpected)?;
+        if let (Some(_), Change::Update { both_changed, .. }) = (operation.plan, &mut step.change) {
+            // A plan writes over nothing that it has not shown.
+            *both_changed = BothChanged::TargetWins;
+        }
         if let Some(refusal) = passwords::refusal(&step.change, self.target.settings.switches, self.clock.now()) {
             return Err(refusal);
         }

@@ -11,7 +11,7 @@ pub(super) fn failing(failing: &FailingView) -> Vec<String> {
         failing.kind.clone(),
         text_or(failing.name.as_deref(), "(deleted)"),
         failing.failures.to_string(),
-        time(failing.next_try_at),
+        if failing.next_try_at.as_second() > 0 { time(failing.next_try_at) } else { "now".to_owned() },
         text_or(failing.problem.as_deref(), "-"),
         failing.id.to_string(),
     ]

@@ -208,17 +208,25 @@ async fn show(plan: PlanView, directory: &Name, csv: bool, client: &Client, scre
     summary(&plan, directory, screen)
 }
 
+/// What became of a create that found an account.
+const ADOPTED: &str = "An account was there already and was taken over as it is; what differs is for the next plan.";
+
 /// An operation: what it is, and a line for each value that goes or comes.
 fn diff(operation: &PlanOperationView, screen: &mut Screen) -> Result<(), Error> {
     let outcome = operation.state.map(|state| {
-        let reason = operation.answer.as_ref().and_then(|answer| answer["error"]["message"].as_str());
-        reason.map_or_else(|| format!(": {state}"), |reason| format!(": {state}. {reason}"))
+        let answer = operation.answer.as_ref();
+        let reason = answer.and_then(|answer| answer["error"]["message"].as_str());
+        let adopted = answer.is_some_and(|answer| answer["effect"] == "adopted").then_some(ADOPTED);
+        reason.or(adopted).map_or_else(|| format!(": {state}"), |reason| format!(": {state}. {reason}"))
     });
     // Values of users and directories: one that has line ends would look like several.
     screen.line(plain(&format!("  {}{}", operation.action.replace('_', " "), outcome.unwrap_or_default())))?;
     for (sign, colour, side) in [('-', Colour::Red, &operation.before), ('+', Colour::Green, &operation.after)] {
+        let other = if sign == '-' { &operation.after } else { &operation.before };
         for (name, value) in side.iter().filter_map(Value::as_object).flatten() {
-            for text in texts(value) {
+            // What is on both sides neither goes nor comes.
+            let stays = other.as_ref().map(|other| texts(&other[name])).unwrap_or_default();
+            for text in texts(value).into_iter().filter(|text| !stays.contains(text)) {
                 screen.colored(colour, &one_line(sign, name, &text))?;
             }
         }

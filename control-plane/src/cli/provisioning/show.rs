@@ -79,10 +79,11 @@ fn limits(thresholds: &Thresholds) -> String {
         percent => format!("{} (or {percent} %, if that is more)", limit.number),
     };
     format!(
-        "{} creates, {} updates, {} disables, {} deletes, {} members removed",
+        "{} creates, {} updates, {} disables, {} enables, {} deletes, {} members removed",
         limit(thresholds.creates),
         limit(thresholds.updates),
         limit(thresholds.disables),
+        limit(thresholds.enables),
         limit(thresholds.deletes),
         limit(thresholds.member_removals),
     )

@@ -189,6 +189,37 @@ fn a_value_that_is_gone_from_the_target_is_seen_where_it_was_delivered() {
 }
 
 #[test]
+fn what_the_target_keeps_in_another_form_is_written_once() {
+    let wanted = |values: &[&str]| Wanted { attributes: attributes(&[("title", values)]), ..anna() };
+    let is_now = |now: &[&str], agreed: &Agreed| Known {
+        attributes: attributes(&[("title", now)]),
+        agreed: agreed.clone(),
+        ..known()
+    };
+    let mut sent = agreed(&[]);
+    sent.note("title", &["Dr  Head".to_owned()], Some(&attributes(&[("Title", &["Dr Head"])])));
+    assert!(user(&wanted(&["Dr  Head"]), Some(&is_now(&["Dr Head"], &sent)), &on()).is_empty());
+    // Another wish, and another value in the target, are differences.
+    assert_eq!(of_user(&wanted(&["Head"]), Some(&is_now(&["Dr Head"], &sent)), &on()), ["update"]);
+    assert_eq!(of_user(&wanted(&["Dr  Head"]), Some(&is_now(&["Boss"], &sent)), &on()), ["update"]);
+    let target_wins = Settings { both_changed: BothChanged::TargetWins, ..on() };
+    assert_eq!(of_user(&wanted(&["Head"]), Some(&is_now(&["Dr Head"], &sent)), &target_wins), ["update"]);
+    // Values are a set.
+    assert!(user(&wanted(&["5", "5"]), Some(&is_now(&["5"], &agreed(&[]))), &on()).is_empty());
+}
+
+#[test]
+fn whom_somebody_else_has_disabled_is_told_apart() {
+    let of = |known: &Known| lifts(&user(&anna(), Some(known), &on()), Some(known));
+    let off = Known { enabled: Some(false), ..known() };
+    assert_eq!(of(&off), Some(Lifted::Adopted));
+    assert_eq!(of(&Known { agreed: agreed(&[("mail", &["x"])]), ..off.clone() }), Some(Lifted::Known));
+    assert_eq!(of(&Known { disabled_here: true, ..off.clone() }), None);
+    assert_eq!(of(&known()), None);
+    assert_eq!(lifts(&[], Some(&off)), None);
+}
+
+#[test]
 fn a_value_that_the_organization_never_had_stays_in_the_target() {
     let adopted = Known { attributes: attributes(&[("uid", &["anna"]), ("title", &["Doctor"])]), ..known() };
     let wanted = Wanted { attributes: attributes(&[("uid", &["anna"]), ("title", &[])]), ..anna() };
@@ -266,6 +297,8 @@ fn where_nobody_is_enabled_without_a_password_an_account_is_made_disabled_and_en
 
 #[test]
 fn a_time_that_comes_back_in_another_form_is_no_change() {
+    let fraction = [["2027-01-31T00:00:00.123456Z".to_owned()], ["134458272000000000".to_owned()]];
+    assert!(same("accountExpires", &fraction[0], &fraction[1]), "the target keeps whole seconds");
     let list = |text: &str| if text.is_empty() { Vec::new() } else { vec![text.to_owned()] };
     let same = |attribute, one, other| super::same(attribute, &list(one), &list(other));
     for written in ["2020-06-30", "2020-06-30T00:00:00Z", "20200630000000Z", "132379488000000000"] {

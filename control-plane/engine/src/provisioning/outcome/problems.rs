@@ -4,6 +4,7 @@ use postern_store::{IdentityId, Operation, UserId};
 use uuid::Uuid;
 
 use crate::jobs::failure::Failure;
+use crate::provisioning::change::Attributes;
 use crate::provisioning::connector::RefusedMember;
 use crate::provisioning::load::Target;
 
@@ -12,6 +13,8 @@ const LACKS_THE_RIGHT: u32 = 50;
 const UNWILLING: u32 = 53;
 /// Another object has the name or unique value.
 pub(super) const CONFLICT: &str = "conflict";
+/// The object is not any more what a plan has shown.
+pub(super) const CHANGED_SINCE_PLAN: &str = "changed_since_plan";
 
 /// The members of a group that could be added were; these wait.
 pub(super) fn absent(members: &[String]) -> Failure {
@@ -63,6 +66,16 @@ pub(super) fn settled_by(target: &Target, operation: &Operation) -> String {
         "Give one of the two another value; if two users exchange theirs, give one a third value first. If the entry is \
          {name}'s own, link it: `postern accounts list --directory {directory}` shows its id once an import has read it, `postern \
          provisioning link {name} --target {directory} --account ID` links it."
+    )
+}
+
+/// What a plan has not shown is not written over.
+pub(super) fn changed_meanwhile(kept: &Attributes) -> Failure {
+    let names: Vec<&str> = kept.keys().map(String::as_str).collect();
+    Failure::new(
+        CHANGED_SINCE_PLAN,
+        format!("Somebody has changed {} in the directory since the plan was made; that stays.", names.join(", ")),
+        "Plan it again: postern provisioning plan DIRECTORY --again PLAN.",
     )
 }
 

@@ -75,6 +75,7 @@ impl Worker {
                 (prepared.operation.identity, prepared.operation.id, prepared.operation.generation);
             let named = matches!(prepared.operation.action.as_str(), "create" | "move");
             let password = prepared.operation.action == "set_password";
+            let is_approved = prepared.operation.approved_by.is_some() && prepared.operation.plan.is_none();
             let is_begun = prepared.is_begun();
             durable.push((operation, generation));
             let before = tx.identities().times_marked(id, identity).await?;
@@ -82,8 +83,17 @@ impl Worker {
             let Some(line) = self.lines.get_mut(&identity) else { continue };
             if let Some(failure) = failure {
                 self.tried.note(identity, line.operations.iter().map(|operation| operation.action.as_str()));
+                for step in line.operations.iter().filter(|_| line.counted).filter_map(step) {
+                    self.pace.give_back(&step);
+                }
+                line.counted = false;
                 if let Some(mark) = line.mark.clone().filter(|_| !line.failed) {
                     delay(&mut tx, id, (mark, before), &failure, now).await?;
+                } else if is_approved && !line.failed {
+                    // What was held has no mark any more. It is tried again as everything else that fails.
+                    tx.identities().mark(id, &[identity]).await?;
+                    let times = tx.identities().times_marked(id, identity).await?;
+                    delay(&mut tx, id, (fresh(identity, times, now), times), &failure, now).await?;
                 }
                 line.failed = true;
                 line.operations.pop_front();
@@ -131,6 +141,20 @@ impl Worker {
 /// Whether the target as a whole cannot be used.
 fn is_outage(failure: &Failure) -> bool {
     ["unreachable", "timeout"].contains(&failure.code.as_str())
+}
+
+/// A mark that was set just now.
+fn fresh(identity: IdentityId, times: Option<i64>, now: Timestamp) -> Mark {
+    Mark {
+        identity,
+        times: times.unwrap_or_default(),
+        marked_at: now,
+        failures: 0,
+        not_before: now,
+        problem: None,
+        members_changed: false,
+        has_moved: false,
+    }
 }
 
 /// Makes a mark wait after a failure.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use postern_store::{IdentityId, Operation};
 use serde_json::json;
 
-use super::{Line, Result, WINDOW, Worker, step};
+use super::{Line, Result, TOGETHER, WINDOW, Worker, step};
 use crate::jobs::failure::Failure;
 use crate::provisioning::change::Step;
 use crate::provisioning::decide::Decision;
@@ -17,7 +17,8 @@ const STEPS: usize = 64;
 impl Worker {
     /// Sends approved operations, if they are still what has to be done. Otherwise their objects are decided anew.
     pub(super) async fn take_approved(&mut self) -> Result<()> {
-        let room = self.room();
+        // Some room stays for what is due: nobody's disabling waits behind a bulk that was approved.
+        let room = self.room().saturating_sub(TOGETHER);
         let approved = self.next_approved(room).await?;
         if approved.is_empty() {
             return Ok(());
@@ -43,7 +44,7 @@ impl Worker {
             }
             let mark = self.store.get_mark(organization, id, identity).await?;
             let Decision { outbound, account, left, .. } = decision;
-            lines.push((identity, Line { mark, outbound, account, left, operations, failed: false }));
+            lines.push((identity, Line { mark, outbound, account, left, operations, failed: false, counted: false }));
         }
         let mut tx = self.store.begin_identities(organization, now).await?;
         tx.drop_waiting(id, &changed).await?;

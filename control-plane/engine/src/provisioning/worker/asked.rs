@@ -30,7 +30,10 @@ impl Worker {
         for operation in sent {
             let (identity, (account, outbound, left)) = (operation.identity, self.account_of(&operation).await?);
             let operations = VecDeque::from([operation]);
-            self.lines.insert(identity, Line { mark: None, outbound, account, left, operations, failed: false });
+            self.lines.insert(
+                identity,
+                Line { mark: None, outbound, account, left, operations, failed: false, counted: false },
+            );
             self.send(identity);
         }
         Ok(())

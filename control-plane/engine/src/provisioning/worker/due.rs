@@ -8,11 +8,15 @@ use postern_store::{
 use uuid::Uuid;
 
 use super::{Line, RETRY_LONGEST, Result, TOGETHER, WINDOW, Worker, later};
+use crate::provisioning::compare::Lifted;
 use crate::provisioning::decide::Decision;
 use crate::provisioning::left::Left;
 
 /// Users and groups that a comparison of all marks at a time.
 const SWEPT: u32 = 1_000;
+
+/// Nobody is let in again by an adoption alone.
+const ADOPTED_DISABLED: &str = "the account that was there already is disabled, and would be enabled";
 
 /// What was decided about some marks.
 #[derive(Default)]
@@ -126,7 +130,12 @@ impl Worker {
         let again = mark.failures > 0 && self.tried.has(mark.identity, &decision.steps);
         let counts = !again && !decision.suspended;
         let thresholds = &self.target.settings.thresholds;
-        let admitted = if counts { self.pace.admit(&decision.steps, thresholds, self.accounts, now) } else { Ok(()) };
+        let steps = (decision.steps.as_slice(), decision.lifted.is_some());
+        let admitted = match decision.lifted {
+            Some(Lifted::Adopted) => Err(ADOPTED_DISABLED.to_owned()),
+            _ if counts => self.pace.admit(steps, thresholds, self.accounts, now),
+            _ => Ok(()),
+        };
         let (outbound, mut operations) = self.operations(mark, decision, now).await?;
         if let Err(reason) = admitted {
             hold(&mut operations, &reason);
@@ -139,7 +148,9 @@ impl Worker {
             decided.rows.extend(operations.iter().cloned());
             decided.left.extend(account.filter(|_| left == Left::Now).map(|account| (account, Some(now))));
             let (mark, operations) = (Some(mark.clone()), operations.into());
-            decided.lines.push((identity, Line { mark, outbound, account, left, operations, failed: false }));
+            decided
+                .lines
+                .push((identity, Line { mark, outbound, account, left, operations, failed: false, counted: counts }));
         }
         Ok(())
     }
