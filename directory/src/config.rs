@@ -86,7 +86,7 @@ pub struct DirectoryConfig {
 }
 
 /// `[directory.users]`.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UsersConfig {
     /// Where to search; none may lie within another. Empty: in the server's tree.

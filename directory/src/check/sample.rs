@@ -176,7 +176,7 @@ impl Diagnosis<'_> {
         let mut detail =
             format!("the usual ones; on some user: {}", if on.is_empty() { "none".to_owned() } else { on.join(", ") });
         if !off.is_empty() {
-            detail.push_str(&format!("; on none of {}: {}", sample.total, off.join(", ")));
+            detail = format!("{detail}; on none of {}: {}", sample.total, off.join(", "));
         }
         Finding::passed(detail)
     }

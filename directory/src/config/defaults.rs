@@ -132,18 +132,6 @@ fn trees(root: &RootDse) -> Vec<String> {
     usable.iter().filter(|(_, dn)| !within(dn)).map(|(text, _)| (*text).clone()).collect()
 }
 
-impl Default for UsersConfig {
-    fn default() -> Self {
-        Self {
-            base_dns: Vec::new(),
-            scope: Scope::default(),
-            filter: None,
-            unique_attribute: String::new(),
-            attributes: Vec::new(),
-        }
-    }
-}
-
 impl Default for GroupsConfig {
     fn default() -> Self {
         Self {

@@ -42,6 +42,22 @@ async fn failing(site: &Site) -> Result<Vec<Value>> {
     Ok(found["items"].as_array().cloned().unwrap_or_default())
 }
 
+async fn the_report_names_bert(site: &Site) -> Result<()> {
+    let bert = site.api.get("/api/v1/users/bert").await?["accounts"][0]["external_id"].clone();
+    let report = site.api.get("/api/v1/reports/provisioning?action=change_members&limit=10").await?;
+    // A second try had bert alone.
+    let mut rows = report["items"].as_array().into_iter().flatten();
+    let row = rows.find(|row| row["answer"].get("refused_members").is_some()).context("no such row")?;
+    ensure!(row["state"] == "failed" && row["name"] == GROUP, "{row:#}");
+    let refused = &row["answer"]["refused_members"];
+    ensure!(refused.as_array().is_some_and(|all| all.len() == 1) && refused[0]["member"] == bert, "{row:#}");
+    let why = refused[0]["message"].as_str().unwrap_or_default();
+    ensure!(why.contains("right") && !why.contains(SUFFIX), "{row:#}");
+    let message = row["answer"]["error"]["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("refused 1 of the members") && message.contains(why), "{row:#}");
+    Ok(())
+}
+
 #[test]
 fn a_member_that_the_directory_refuses_is_named_and_the_others_are_written() -> Result<()> {
     scenario(async |stage| {
@@ -81,19 +97,18 @@ fn a_member_that_the_directory_refuses_is_named_and_the_others_are_written() -> 
             Ok(members_of(&site, GROUP).await? == ["anna", "carla"])
         })
         .await?;
+        // New settings compare all once more, maybe while this is under way. Then it waits.
+        let waits_for_long = async || {
+            let waits = failing(&site).await?;
+            let next = waits.first().and_then(|first| first["next_try_at"].as_str()?.parse::<jiff::Timestamp>().ok());
+            Ok(next.is_some_and(|next| next > jiff::Timestamp::now()))
+        };
+        wait::until_true("the group waits", wait::SOON, waits_for_long).await?;
         nothing_under_way(&site).await?;
-        let bert = site.api.get("/api/v1/users/bert").await?["accounts"][0]["external_id"].clone();
-        let report = site.api.get("/api/v1/reports/provisioning?action=change_members&limit=1").await?;
-        let row = &report["items"][0];
-        ensure!(row["state"] == "failed" && row["name"] == GROUP, "{row:#}");
-        let refused = &row["answer"]["refused_members"];
-        ensure!(refused.as_array().is_some_and(|all| all.len() == 1) && refused[0]["member"] == bert, "{row:#}");
-        let why = refused[0]["message"].as_str().unwrap_or_default();
-        ensure!(why.contains("right") && !why.contains(SUFFIX), "{row:#}");
-        let message = row["answer"]["error"]["message"].as_str().unwrap_or_default();
-        ensure!(message.contains("refused 1 of the members") && message.contains(why), "{row:#}");
+        the_report_names_bert(&site).await?;
         let waits = failing(&site).await?;
-        ensure!(waits.len() == 1 && waits[0]["id"] == group.as_str() && waits[0]["problem"] == message, "{waits:#?}");
+        ensure!(waits.len() == 1 && waits[0]["id"] == group.as_str(), "{waits:#?}");
+        ensure!(waits[0]["problem"].as_str().is_some_and(|problem| problem.contains("right")), "{waits:#?}");
 
         // Once the site has mended it, only what is missing is sent.
         let_bert_in(&site, true).await?;

@@ -44,7 +44,8 @@ pub struct MembersDiffer {
 pub fn lifts(steps: &[Step], known: Option<&Known>) -> Option<Lifted> {
     let known = known.filter(|known| known.enabled == Some(false) && !known.disabled_here)?;
     let enables = steps.iter().any(|step| step.change == Change::Enable);
-    enables.then(|| if known.agreed.values.is_empty() { Lifted::Adopted } else { Lifted::Known })
+    let lifted = if known.agreed.values.is_empty() { Lifted::Adopted } else { Lifted::Known };
+    enables.then_some(lifted)
 }
 
 /// An account that was disabled by somebody else, and would be enabled.

@@ -57,6 +57,8 @@ struct Line {
     operations: VecDeque<Operation>,
     /// One of them has failed; those after it were carried out all the same.
     failed: bool,
+    /// How often its own operations have set its mark, by changing the account.
+    own: i64,
     /// Whether they count towards the limits of an hour.
     counted: bool,
 }
@@ -146,7 +148,10 @@ impl Worker {
                     let (account, outbound, left) = self.account_of(&operation).await?;
                     let failed = mark.as_ref().is_some_and(|mark| mark.not_before > self.clock.now());
                     let operations = VecDeque::from([operation]);
-                    lines.push((identity, Line { mark, outbound, account, left, operations, failed, counted: false }));
+                    lines.push((
+                        identity,
+                        Line { mark, outbound, account, left, operations, failed, own: 0, counted: false },
+                    ));
                 }
             }
         }

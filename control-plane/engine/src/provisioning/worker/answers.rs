@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use postern_runtime::failpoint;
 use postern_store::{Identities, IdentityId, Intake, Mark, OperationId, TargetId};
 
-use super::{Line, RETRY_LONGEST, RETRY_OUTAGE, Result, Worker, later, step};
+use super::{Line, Pace, RETRY_LONGEST, RETRY_OUTAGE, Result, Tried, Worker, later, step};
 use crate::jobs::failure::Failure;
 use crate::provisioning::connector::Answer;
 use crate::provisioning::left::Left;
@@ -82,27 +82,13 @@ impl Worker {
             let failure = prepared.write(&self.target, &mut tx, now).await?;
             let Some(line) = self.lines.get_mut(&identity) else { continue };
             if let Some(failure) = failure {
-                self.tried.note(identity, line.operations.iter().map(|operation| operation.action.as_str()));
-                for step in line.operations.iter().filter(|_| line.counted).filter_map(step) {
-                    self.pace.give_back(&step);
-                }
-                line.counted = false;
-                if let Some(mark) = line.mark.clone().filter(|_| !line.failed) {
-                    delay(&mut tx, id, (mark, before), &failure, now).await?;
-                } else if is_approved && !line.failed {
-                    // What was held has no mark any more. It is tried again as everything else that fails.
-                    tx.identities().mark(id, &[identity]).await?;
-                    let times = tx.identities().times_marked(id, identity).await?;
-                    delay(&mut tx, id, (fresh(identity, times, now), times), &failure, now).await?;
-                }
-                line.failed = true;
-                line.operations.pop_front();
-                if !is_of_one_step(&failure) {
-                    tx.identities().drop_waiting(id, &[identity]).await?;
-                    line.operations.clear();
-                }
+                let counts = (&mut self.tried, &mut self.pace);
+                failed(&mut tx, (id, identity), (line, before, is_approved), (&failure, now), counts).await?;
             } else {
                 line.operations.pop_front();
+                if let (false, Some(before)) = (line.operations.is_empty(), before) {
+                    line.own += tx.identities().times_marked(id, identity).await?.map_or(0, |now| now - before);
+                }
             }
             if password && !line.failed {
                 // A new account of Active Directory waits for it, to be enabled.
@@ -141,6 +127,52 @@ impl Worker {
 /// Whether the target as a whole cannot be used.
 fn is_outage(failure: &Failure) -> bool {
     ["unreachable", "timeout"].contains(&failure.code.as_str())
+}
+
+/// What becomes of a user or group after a failure.
+async fn failed(
+    tx: &mut Intake,
+    (target, identity): (TargetId, IdentityId),
+    (line, before, is_approved): (&mut Line, Option<i64>, bool),
+    (failure, now): (&Failure, Timestamp),
+    (tried, pace): (&mut Tried, &mut Pace),
+) -> Result<()> {
+    tried.note(identity, line.operations.iter().map(|operation| operation.action.as_str()));
+    for step in line.operations.iter().filter(|_| line.counted).filter_map(step) {
+        pace.give_back(&step);
+    }
+    line.counted = false;
+    if !line.failed {
+        delay_line(tx, (target, identity), (line, before, is_approved), failure, now).await?;
+    }
+    line.failed = true;
+    line.operations.pop_front();
+    if !is_of_one_step(failure) {
+        tx.identities().drop_waiting(target, &[identity]).await?;
+        line.operations.clear();
+    }
+    Ok(())
+}
+
+/// Makes a user or group wait after the first failure among its operations.
+async fn delay_line(
+    tx: &mut Intake,
+    (target, identity): (TargetId, IdentityId),
+    (line, before, is_approved): (&Line, Option<i64>, bool),
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<()> {
+    if let Some(mark) = line.mark.clone() {
+        // What the operations before have changed of the account is no reason to try at once.
+        return delay(tx, target, (mark, before.map(|times| times - line.own)), failure, now).await;
+    }
+    if is_approved {
+        // What was held has no mark any more. It is tried again as everything else that fails.
+        tx.identities().mark(target, &[identity]).await?;
+        let times = tx.identities().times_marked(target, identity).await?;
+        return delay(tx, target, (fresh(identity, times, now), times), failure, now).await;
+    }
+    Ok(())
 }
 
 /// A mark that was set just now.

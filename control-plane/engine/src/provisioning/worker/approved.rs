@@ -44,7 +44,10 @@ impl Worker {
             }
             let mark = self.store.get_mark(organization, id, identity).await?;
             let Decision { outbound, account, left, .. } = decision;
-            lines.push((identity, Line { mark, outbound, account, left, operations, failed: false, counted: false }));
+            lines.push((
+                identity,
+                Line { mark, outbound, account, left, operations, failed: false, own: 0, counted: false },
+            ));
         }
         let mut tx = self.store.begin_identities(organization, now).await?;
         tx.drop_waiting(id, &changed).await?;

@@ -32,7 +32,7 @@ impl Worker {
             let operations = VecDeque::from([operation]);
             self.lines.insert(
                 identity,
-                Line { mark: None, outbound, account, left, operations, failed: false, counted: false },
+                Line { mark: None, outbound, account, left, operations, failed: false, own: 0, counted: false },
             );
             self.send(identity);
         }

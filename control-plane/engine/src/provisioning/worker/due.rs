@@ -148,9 +148,10 @@ impl Worker {
             decided.rows.extend(operations.iter().cloned());
             decided.left.extend(account.filter(|_| left == Left::Now).map(|account| (account, Some(now))));
             let (mark, operations) = (Some(mark.clone()), operations.into());
-            decided
-                .lines
-                .push((identity, Line { mark, outbound, account, left, operations, failed: false, counted: counts }));
+            decided.lines.push((
+                identity,
+                Line { mark, outbound, account, left, operations, failed: false, own: 0, counted: counts },
+            ));
         }
         Ok(())
     }
