@@ -176,21 +176,6 @@ impl<'d> Diagnosis<'d> {
         self.writing(servers, &root, &names).await
     }
 
-    /// What the configuration leaves open, and what it is.
-    fn defaults(&mut self, servers: &'d Servers, root: &RootDse) -> Option<()> {
-        let open = !servers.written().is_complete();
-        if let Err(error) = servers.complete(root) {
-            let local = chain(&error);
-            self.note("defaults", Finding::failed(&error).locally(local));
-            return None;
-        }
-        self.config = servers.config();
-        if open {
-            self.note("defaults", defaults::judge(servers.written(), self.config, root.flavour()));
-        }
-        Some(())
-    }
-
     /// Tries every server, so that a broken second one is known before the first one fails.
     async fn connect(&mut self, servers: &Servers) -> Vec<Connection> {
         let mut usable = Vec::new();

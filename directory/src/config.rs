@@ -1,7 +1,6 @@
 //! The configuration of one directory, as it stands in the agent's file. It never leaves the site.
 
 mod credentials;
-mod defaults;
 mod policy;
 mod validation;
 mod write;
@@ -20,7 +19,6 @@ pub use policy::PolicyConfig;
 pub use validation::{ConfigError, Problem};
 pub use write::{DisableBy, WriteConfig};
 
-use crate::flavour::Flavour;
 use postern_dn::attribute_names::standard_name;
 
 /// One `[[directory]]` section.
@@ -31,7 +29,7 @@ pub struct DirectoryConfig {
     #[serde(default)]
     pub name: String,
     /// What kind of server it is. Unset: as the server says. Set: another kind of server is refused.
-    pub kind: Option<Flavour>,
+    pub kind: Option<ServerKind>,
     /// `ldaps://host:port` or `ldap://host:port`, tried in order until one answers.
     #[serde(default)]
     pub urls: Vec<String>,
@@ -83,6 +81,34 @@ pub struct DirectoryConfig {
     /// Attributes that the site's policy keeps back, by any of their names. Not a key of the section.
     #[serde(skip)]
     pub excluded_attributes: Vec<String>,
+}
+
+/// A kind of server, as the file names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerKind {
+    /// Active Directory.
+    ActiveDirectory,
+    /// OpenLDAP.
+    #[serde(rename = "openldap")]
+    OpenLdap,
+    /// 389 Directory Server.
+    Ds389,
+    /// Any other.
+    Generic,
+}
+
+impl Default for GroupsConfig {
+    fn default() -> Self {
+        Self {
+            from_user_attribute: None,
+            base_dns: Vec::new(),
+            scope: Scope::default(),
+            filter: None,
+            member_attribute: None,
+            attributes: ["cn", "displayName", "description", "mail"].map(str::to_owned).to_vec(),
+        }
+    }
 }
 
 /// `[directory.users]`.

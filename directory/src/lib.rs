@@ -11,6 +11,7 @@ mod change_kind;
 mod check;
 pub mod config;
 mod connection;
+mod defaults;
 mod directory;
 mod entry;
 mod enumerate;

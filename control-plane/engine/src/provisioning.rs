@@ -22,6 +22,7 @@ pub mod plan;
 mod rate;
 pub mod rules;
 pub mod runner;
+mod same;
 pub(crate) mod sensitive;
 pub mod settings;
 mod size;

@@ -1,11 +1,30 @@
 //! What the configuration leaves open, and what is used in its place.
 
-use super::Finding;
+use super::{Diagnosis, Finding, chain};
 use crate::config::DirectoryConfig;
+use crate::connection::Servers;
 use crate::flavour::Flavour;
+use crate::root_dse::RootDse;
+
+impl<'d> Diagnosis<'d> {
+    /// What the configuration leaves open, and what it is.
+    pub(super) fn defaults(&mut self, servers: &'d Servers, root: &RootDse) -> Option<()> {
+        let open = !servers.written().is_complete();
+        if let Err(error) = servers.complete(root) {
+            let local = chain(&error);
+            self.note("defaults", Finding::failed(&error).locally(local));
+            return None;
+        }
+        self.config = servers.config();
+        if open {
+            self.note("defaults", judge(servers.written(), self.config, root.flavour()));
+        }
+        Some(())
+    }
+}
 
 /// The base DNs are for this machine's screen only.
-pub(super) fn judge(written: &DirectoryConfig, complete: &DirectoryConfig, flavour: Flavour) -> Finding {
+fn judge(written: &DirectoryConfig, complete: &DirectoryConfig, flavour: Flavour) -> Finding {
     let (users, groups) = (&written.users, written.group_entries());
     let mut local = Vec::new();
     let mut add = |key: &str, is_open: bool, value: String| {

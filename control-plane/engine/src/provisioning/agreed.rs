@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::change::Attributes;
-use super::compare::{of, same};
+use super::same::{of, same};
 
 /// What both ends had last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

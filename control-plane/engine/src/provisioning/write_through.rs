@@ -8,7 +8,8 @@ use postern_store::{Account, MemberForm, PendingChange, PendingId};
 use serde_json::{Map, Value, json};
 
 use super::change::{AttributeChange, Change, Reference, Step};
-use super::compare::{Known, naming, of, same};
+use super::compare::{Known, naming};
+use super::same::{of, same};
 use super::settings::Settings;
 use crate::identity::mapping::outbound::{self, Outbound};
 use crate::identity::mapping::rules::RuleOf;

@@ -3,7 +3,7 @@
 
 use postern_dn::Dn;
 
-use super::{ConfigError, DirectoryConfig, GroupsConfig, Problem, Scope, UsersConfig};
+use crate::config::{ConfigError, DirectoryConfig, GroupsConfig, Problem, ServerKind, UsersConfig};
 use crate::flavour::Flavour;
 use crate::root_dse::RootDse;
 
@@ -52,18 +52,21 @@ const USERS_OF_ACTIVE_DIRECTORY: [&str; 18] = [
     "manager",
 ];
 
-/// The same of a group, on every kind of server.
-pub(super) fn group_attributes() -> Vec<String> {
-    ["cn", "displayName", "description", "mail"].map(str::to_owned).to_vec()
-}
-
-/// The same of a user.
 fn user_attributes(flavour: Flavour) -> Vec<String> {
     let names: &[&str] = match flavour {
         Flavour::ActiveDirectory => &USERS_OF_ACTIVE_DIRECTORY,
         Flavour::OpenLdap | Flavour::Ds389 | Flavour::Generic => &USERS,
     };
     names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn flavour_of(kind: ServerKind) -> Flavour {
+    match kind {
+        ServerKind::ActiveDirectory => Flavour::ActiveDirectory,
+        ServerKind::OpenLdap => Flavour::OpenLdap,
+        ServerKind::Ds389 => Flavour::Ds389,
+        ServerKind::Generic => Flavour::Generic,
+    }
 }
 
 fn login(flavour: Flavour) -> &'static str {
@@ -85,7 +88,7 @@ impl DirectoryConfig {
     pub(crate) fn completed(&self, root: &RootDse) -> Result<Self, ConfigError> {
         let (flavour, mut config) = (root.flavour(), self.clone());
         let failed = |problems| ConfigError { directory: self.name.clone(), problems };
-        if let Some(kind) = self.kind.filter(|kind| *kind != flavour) {
+        if let Some(kind) = self.kind.map(flavour_of).filter(|kind| *kind != flavour) {
             let reason = format!("the server is {} and not {}; correct kind or urls", flavour.name(), kind.name());
             return Err(failed(vec![Problem::new("kind", reason)]));
         }
@@ -132,19 +135,6 @@ fn trees(root: &RootDse) -> Vec<String> {
     usable.iter().filter(|(_, dn)| !within(dn)).map(|(text, _)| (*text).clone()).collect()
 }
 
-impl Default for GroupsConfig {
-    fn default() -> Self {
-        Self {
-            from_user_attribute: None,
-            base_dns: Vec::new(),
-            scope: Scope::default(),
-            filter: None,
-            member_attribute: None,
-            attributes: group_attributes(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +171,7 @@ mod tests {
         assert_eq!(complete.users.base_dns, ["DC=corp,DC=example"]);
         assert_eq!(complete.users.unique_attribute, "sAMAccountName");
         let groups = complete.groups.expect("groups");
-        assert_eq!((groups.base_dns, groups.attributes), (complete.users.base_dns, group_attributes()));
+        assert_eq!((groups.base_dns, groups.attributes), (complete.users.base_dns, GroupsConfig::default().attributes));
         let complete = written.completed(&openldap(&["dc=corp,dc=example"])).expect("complete");
         assert_eq!((complete.users.unique_attribute.as_str(), complete.users.attributes.len()), ("uid", USERS.len()));
     }
