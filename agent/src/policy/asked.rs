@@ -63,6 +63,9 @@ pub enum AskedChange {
         /// With a password.
         #[serde(default)]
         password: bool,
+        /// Whether the user may sign in at once. Active Directory needs a password for that.
+        #[serde(default = "yes")]
+        enabled: bool,
         /// Its members.
         #[serde(default)]
         members: Vec<Reference>,
@@ -111,10 +114,10 @@ impl Asked {
         let values = |texts: &Vec<String>| texts.iter().map(|text| Bytes::from(text.clone())).collect::<Vec<_>>();
         let password = || NewPassword { password: NO_PASSWORD.to_owned().into(), must_change: false };
         match &self.change {
-            AskedChange::Create { container, attributes, password: sets, members } => Change::Create(Create {
+            AskedChange::Create { container, attributes, password: sets, enabled, members } => Change::Create(Create {
                 container: container.clone(),
                 attributes: attributes.iter().map(|(name, texts)| (name.clone(), values(texts))).collect(),
-                enabled: true,
+                enabled: *enabled,
                 password: sets.then(password),
                 members: members.iter().map(subject).collect(),
                 existing: Existing::Conflict,
@@ -142,6 +145,10 @@ impl Asked {
             }),
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn subject(reference: &Reference) -> Subject {

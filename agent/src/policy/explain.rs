@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use postern_directory::DirectoryConfig;
+use postern_directory::config::ServerKind;
 use postern_dn::Dn;
 use postern_dn::attribute_names::attribute;
 use serde::Serialize;
@@ -195,12 +196,17 @@ fn members(change: &Change) -> Result<Vec<Dn>, String> {
 fn created(config: &DirectoryConfig, phase: Phase, create: &Create) -> Result<Dn, String> {
     let write = config.write.as_ref();
     let naming = match phase {
-        Phase::Users => write.and_then(|write| write.user_rdn_attribute.as_deref()).unwrap_or("uid"),
+        Phase::Users => write.and_then(|write| write.user_rdn_attribute.as_deref()).unwrap_or(match config.kind {
+            Some(ServerKind::ActiveDirectory) => "cn",
+            _ => "uid",
+        }),
         Phase::Groups => write.and_then(|write| write.group_rdn_attribute.as_deref()).unwrap_or("cn"),
     };
     let named = create.attributes.iter().find(|(name, _)| attribute(name) == attribute(naming));
     let value = named.and_then(|(_, values)| values.first()).and_then(|value| std::str::from_utf8(value).ok());
-    let value = value.ok_or_else(|| format!("without {naming} the new entry has no name; use --online"))?;
+    let value = value.ok_or_else(|| {
+        format!("without {naming} the new entry has no name; use --online, or set the directory's kind")
+    })?;
     Ok(container(config, phase, create.container.as_deref())?.child(naming, value))
 }
 

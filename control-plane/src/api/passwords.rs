@@ -70,8 +70,34 @@ pub struct PasswordRequest {
     pub must_change: bool,
 }
 
+/// Where a user is unlocked.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnlockRequest {
+    /// Name or id of the directory.
+    pub target: String,
+}
+
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(keys)).routes(routes!(set)).routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(keys)).routes(routes!(set)).routes(routes!(unlock)).routes(routes!(show))
+}
+
+/// Unlocks a user in a directory
+///
+/// Wrong passwords do not keep the user out any more. It is done in the background; the answer's `id` shows what has become
+/// of it (`/api/v1/password-changes/{id}`).
+#[utoipa::path(post, path = "/api/v1/users/{id}/unlock", tag = "passwords", operation_id = "unlock_user",
+    params(("id" = String, Path, description = "Name or id of the user")),
+    request_body = UnlockRequest, responses((status = 202, body = OperationView)))]
+async fn unlock(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<String>,
+    body: Body<UnlockRequest>,
+) -> Result<(StatusCode, Json<OperationView>), Problem> {
+    let passwords = api.services.passwords(&caller.actor)?;
+    let operation = passwords.unlock(&id, &body.read()?.target).await?;
+    Ok((StatusCode::ACCEPTED, Json(operation.into())))
 }
 
 /// Lists the keys that passwords for a directory are sealed to
@@ -108,7 +134,7 @@ async fn set(
     Ok((StatusCode::ACCEPTED, Json(operation.into())))
 }
 
-/// Shows what has become of a password
+/// Shows what has become of a password, or of unlocking
 #[utoipa::path(get, path = "/api/v1/password-changes/{id}", tag = "passwords", operation_id = "get_password_change",
     params(("id" = Uuid, Path, description = "Id of the operation, as the request was answered")),
     responses((status = 200, body = OperationView)))]

@@ -11,6 +11,7 @@ mod import_report;
 mod line_numbers;
 mod merges;
 mod set_password;
+mod unlock;
 
 use std::collections::BTreeMap;
 
@@ -73,6 +74,8 @@ pub(super) enum Command {
         read it. Without a terminal it is the first line of the standard input."
     )]
     SetPassword(set_password::SetPassword),
+    /// Unlock a user in a directory after wrong passwords
+    Unlock(unlock::Unlock),
     /// Compare a user with the account in a directory at once, and carry out what differs
     Provision(super::provisioning::trace::Provision),
     /// List deleted users that can be restored
@@ -124,6 +127,7 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Export(args) => export::export(&args, client, screen).await,
         Command::Change(command) => changes::run(command, client, screen).await,
         Command::SetPassword(args) => set_password::run(args, client, screen).await,
+        Command::Unlock(args) => unlock::run(args, client, screen).await,
         Command::Provision(args) => super::provisioning::trace::run(args, client, screen).await,
         Command::Merges(command) => merges::run(command, client, screen).await,
         Command::Deleted(args) => {

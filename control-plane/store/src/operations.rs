@@ -172,7 +172,7 @@ impl Identities {
     pub async fn drop_waiting(&mut self, target: TargetId, identities: &[IdentityId]) -> Result<u64> {
         let update = Bulk::new(
             "{update} operations SET state = 'dropped', ended_at = :1, content = NULL WHERE identity {in} \
-             AND state IN ('waiting', 'held') AND action <> 'set_password' AND (organization_id = :2) IS TRUE \
+             AND state IN ('waiting', 'held') AND action NOT IN ('set_password', 'unlock') AND (organization_id = :2) IS TRUE \
              AND (target = (SELECT seq FROM targets WHERE id = :3)) IS TRUE",
         )
         .column(Cells::Uuids(identities.iter().map(|identity| identity.as_uuid()).collect()));
@@ -290,9 +290,9 @@ impl Store {
     ) -> Result<Vec<Operation>> {
         let query = sql(select_operations!(
             "WHERE o.target = (SELECT seq FROM targets WHERE id = $2 AND organization_id = $1) \
-             AND o.state = 'waiting' AND o.action = 'set_password' AND NOT EXISTS (SELECT 1 FROM operations e \
+             AND o.state = 'waiting' AND o.action IN ('set_password', 'unlock') AND NOT EXISTS (SELECT 1 FROM operations e \
              WHERE e.target = o.target AND e.identity = o.identity AND e.id < o.id \
-             AND e.state = 'waiting' AND e.action = 'set_password') ORDER BY o.id LIMIT $3"
+             AND e.state = 'waiting' AND e.action IN ('set_password', 'unlock')) ORDER BY o.id LIMIT $3"
         ));
         self.database.rows(query.bind(organization).bind(target).bind(limit), read).await
     }
@@ -333,7 +333,7 @@ impl Store {
     /// answer. What would be sent is dropped. Returns how many.
     pub async fn expire_asked_operations(&self, before: Timestamp, answer: &Value, now: Timestamp) -> Result<u64> {
         let update = sql("UPDATE operations SET state = 'failed', answer = $1, ended_at = $2, content = NULL \
-             WHERE action = 'set_password' AND state IN ('waiting', 'sent') AND created_at < $3");
+             WHERE action IN ('set_password', 'unlock') AND state IN ('waiting', 'sent') AND created_at < $3");
         self.database.execute(update.bind(answer).bind(now).bind(before)).await
     }
 

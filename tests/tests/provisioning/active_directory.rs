@@ -270,3 +270,33 @@ fn a_date_of_the_hub_ends_an_account_in_samba_and_is_sent_once() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn the_help_desk_unlocks_a_user_and_a_value_that_is_there_twice_is_written_once() -> Result<()> {
+    scenario(async |stage| {
+        let domain = start(stage).await?;
+        let phones = json!({"name": "phones", "type": "string_list"});
+        domain.api.post("/api/v1/attributes", phones).await?;
+        domain.rules(&[("otherTelephone", "attributes.phones")]).await?;
+        domain.provision(&[]).await?;
+        let anna = domain.create("anna").await?;
+        domain.done(&anna, 1).await?;
+        domain.set_password("anna", PASSWORD).await?;
+        domain.done(&anna, 3).await?;
+        domain.api.patch(&format!("/api/v1/users/{anna}"), json!({"attributes": {"phones": ["5", "5", "6"]}})).await?;
+        domain.done(&anna, 4).await?;
+        rests(&domain.api).await?;
+
+        let threshold = "dn: DC=corp,DC=example\nchangetype: modify\nreplace: lockoutThreshold\nlockoutThreshold: 2\n";
+        domain.samba.apply(threshold).await?;
+        for _ in 0..3 {
+            ensure!(!domain.samba.can_bind("anna@corp.example", "Wr0ng!horse").await?);
+        }
+        ensure!(!domain.binds("anna").await?, "not locked");
+        let unlock = domain.control_plane.command_line(&domain.api);
+        unlock.args(["users", "unlock", "anna", "--target", DIRECTORY]).success().await?;
+        ensure!(domain.binds("anna").await?, "still locked");
+        ensure!(domain.done(&anna, 5).await?.last().is_some_and(|last| last == "unlock"));
+        rests(&domain.api).await
+    })
+}

@@ -117,6 +117,8 @@ pub enum Change {
         /// The password, sealed to the key of each agent that may set it.
         sealed: Vec<Sealed>,
     },
+    /// Wrong passwords do not keep the user out any more.
+    Unlock,
     /// The group has these members, and not those.
     Members {
         /// Members that it has.
@@ -150,8 +152,8 @@ impl Change {
     }
 
     /// The names of all actions.
-    pub const ACTIONS: [&str; 8] =
-        ["create", "update", "move", "enable", "disable", "delete", "set_password", "change_members"];
+    pub const ACTIONS: [&str; 9] =
+        ["create", "update", "move", "enable", "disable", "delete", "set_password", "unlock", "change_members"];
 
     /// The name of what is done, for reports.
     pub const fn action(&self) -> &'static str {
@@ -163,6 +165,7 @@ impl Change {
             Self::Disable => "disable",
             Self::Delete => "delete",
             Self::SetPassword { .. } => "set_password",
+            Self::Unlock => "unlock",
             Self::Members { .. } => "change_members",
         }
     }
@@ -198,6 +201,7 @@ impl Change {
             Self::Enable => json!({ "before": { "enabled": false }, "after": { "enabled": true } }),
             Self::Disable => json!({ "before": { "enabled": true }, "after": { "enabled": false } }),
             Self::Delete => json!({}),
+            Self::Unlock => json!({ "after": { "locked": false } }),
             Self::SetPassword { must_change, .. } => {
                 json!({ "after": { "password": [crate::identity::attributes::MASK], "must_change": must_change } })
             }

@@ -169,6 +169,7 @@ fn operate(request: &Request, agent: AgentId) -> v1::Operate {
             sealed: passwords::sealed_for(&request.step.change, agent),
             must_change: *must_change,
         }),
+        Change::Unlock => Wire::Unlock(v1::UnlockUser {}),
         Change::Members { add, remove } => Wire::ChangeMembers(v1::ChangeMembers {
             add: add.iter().map(reference).collect(),
             remove: remove.iter().map(reference).collect(),

@@ -155,7 +155,7 @@ fn counted(change: &Change) -> Vec<(Counted, u64)> {
         Change::Disable => vec![(Counted::Disables, 1)],
         Change::Delete => vec![(Counted::Deletes, 1)],
         Change::Members { remove, .. } => vec![(Counted::Updates, 1), (Counted::Removals, remove.len() as u64)],
-        Change::Enable | Change::SetPassword { .. } => Vec::new(),
+        Change::Enable | Change::SetPassword { .. } | Change::Unlock => Vec::new(),
     }
 }
 

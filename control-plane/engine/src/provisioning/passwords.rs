@@ -14,25 +14,32 @@ use crate::jobs::failure::Failure;
 /// The longest that a sealed password is good for.
 pub const LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
+/// What the help desk asks for, beside all that is provisioned.
+pub const ACTIONS: [&str; 2] = ["set_password", "unlock"];
+
 /// Why a change is not sent, if it sets a password that has expired or that the switches forbid.
 pub(super) fn refusal(change: &Change, switches: Switches, now: Timestamp) -> Option<Failure> {
-    let Change::SetPassword { expires_at, .. } = change else { return None };
+    let expires_at = match change {
+        Change::SetPassword { expires_at, .. } => Some(*expires_at),
+        Change::Unlock => None,
+        _ => return None,
+    };
     if !switches.sync_passwords {
         return Some(Failure::new(
             "off",
-            "Passwords are not set in this directory.",
-            "Allow sync-passwords (postern provisioning set), and set the password again.",
+            "Passwords are not set in this directory, and nobody is unlocked.",
+            "Allow sync-passwords (postern provisioning set), and try again.",
         ));
     }
-    (*expires_at <= now).then(expired)
+    expires_at.is_some_and(|at| at <= now).then(expired)
 }
 
 /// Its time is over. An agent that lost its connection may have set it all the same.
 fn expired() -> Failure {
     Failure::new(
         "expired",
-        "The password expired before an agent said that it is set.",
-        "Look whether the agents of the directory are connected (postern agents list), and set the password again.",
+        "The time was over before an agent said that it is done.",
+        "Look whether the agents of the directory are connected (postern agents list), and try again.",
     )
 }
 

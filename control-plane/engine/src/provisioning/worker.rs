@@ -134,7 +134,8 @@ impl Worker {
         let open = self.store.open_operations(organization, self.target.id(), 10_000).await?;
         let mut lines: Vec<(IdentityId, Line)> = Vec::new();
         // What was asked for and not sent waits for its turn.
-        let asked = |it: &Operation| it.action == "set_password" && it.state == OperationState::Waiting;
+        let asked =
+            |it: &Operation| passwords::ACTIONS.contains(&it.action.as_str()) && it.state == OperationState::Waiting;
         for operation in open.into_iter().filter(|operation| !asked(operation)) {
             let identity = operation.identity;
             match lines.last_mut() {
@@ -142,7 +143,7 @@ impl Worker {
                 _ => {
                     // A password settles nothing that the mark stands for.
                     let mark = match operation.action.as_str() {
-                        "set_password" => None,
+                        action if passwords::ACTIONS.contains(&action) => None,
                         _ => self.store.get_mark(organization, self.target.id(), identity).await?,
                     };
                     let (account, outbound, left) = self.account_of(&operation).await?;

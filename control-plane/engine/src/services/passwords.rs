@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use postern_proto::sealed::{Header, KeyId, MAX_SEALED_BYTES, PublicKey};
 use postern_store::PasswordKey;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::access::{Access, Services};
@@ -19,7 +19,7 @@ use super::provisioning_report::{ReportRow, name_of};
 use super::resolve;
 use super::rights::Right;
 use crate::provisioning::change::{Change, Reference, Sealed, Step};
-use crate::provisioning::passwords::LONGEST;
+use crate::provisioning::passwords::{ACTIONS, LONGEST};
 use crate::provisioning::settings::Settings;
 use crate::records::{
     Account, AgentId, Directory, IdentityId, Operation, OperationId, OperationState, TargetId, UserId,
@@ -29,7 +29,6 @@ use crate::records::{
 const LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 /// The most agents of a directory that a password is sealed to.
 const MOST_KEYS: u32 = 100;
-const ACTION: &str = "set_password";
 
 /// The passwords of users, for somebody who may set them.
 #[derive(Debug)]
@@ -103,24 +102,45 @@ impl Passwords<'_> {
         let (name, account) = self.account(id, &directory).await?;
         let now = self.0.now();
         let (sealed, expires_at) = self.checked(new, &directory, now).await?;
-        let entry =
-            Reference { external_id: account.external_key.to_text(), dn: account.dn.clone(), ..Reference::default() };
         let change = Change::SetPassword { must_change: new.must_change, expires_at, sealed };
         let noted = json!({ "target": directory.name, "must_change": new.must_change });
-        let noted = Noted::new("user.password_set", id.as_uuid(), &name).after(&noted);
-        let changes = change.before_and_after(|_| true);
+        self.ask(directory, (id, name, &account), change, ("user.password_set", &noted)).await
+    }
+
+    /// Has a user unlocked after wrong passwords.
+    pub async fn unlock(&self, user: &str, target: &str) -> Result<ReportRow> {
+        let directory = find(self.0, target).await?;
+        let id = resolve::user(self.0, user).await?;
+        self.allowed(&directory).await?;
+        let (name, account) = self.account(id, &directory).await?;
+        let noted = json!({ "target": directory.name });
+        self.ask(directory, (id, name, &account), Change::Unlock, ("user.unlocked", &noted)).await
+    }
+
+    async fn ask(
+        &self,
+        directory: Directory,
+        (user, name, account): (UserId, String, &Account),
+        change: Change,
+        (cause, noted): (&'static str, &Value),
+    ) -> Result<ReportRow> {
+        let entry =
+            Reference { external_id: account.external_key.to_text(), dn: account.dn.clone(), ..Reference::default() };
+        let now = self.0.now();
+        let noted = Noted::new(cause, user.as_uuid(), &name).after(noted);
+        let (action, changes) = (change.action().to_owned(), change.before_and_after(|_| true));
         let operation = Operation {
             id: OperationId::new(),
             organization: self.0.organization(),
             target: directory.id.into(),
-            identity: IdentityId::User(id),
+            identity: IdentityId::User(user),
             name,
             account: Some(account.id),
             place: 0,
-            action: ACTION.to_owned(),
+            action,
             content: serde_json::to_value(Step { entry: Some(entry), change }).ok(),
             changes,
-            cause: "user.password_set".to_owned(),
+            cause: cause.to_owned(),
             actor: Some(self.0.actor().who.name().to_owned()),
             state: OperationState::Waiting,
             generation: 0,
@@ -136,15 +156,16 @@ impl Passwords<'_> {
         tx.ask_operation(&operation).await?;
         tx.note(self.0.note(noted));
         tx.commit().await?;
-        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, user = %id,
-            target = %operation.target, "user.password_set");
+        tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, user = %user,
+            target = %operation.target, "{cause}");
         Ok(ReportRow { operation, target: directory.name })
     }
 
-    /// What has become of a password.
+    /// What has become of a password, or of unlocking.
     pub async fn get(&self, id: OperationId) -> Result<ReportRow> {
         let found = self.0.store().get_operation(self.0.organization(), id).await?;
-        let operation = found.filter(|found| found.action == ACTION).ok_or_else(|| Error::no("operation"))?;
+        let operation =
+            found.filter(|found| ACTIONS.contains(&found.action.as_str())).ok_or_else(|| Error::no("operation"))?;
         let target = name_of(self.0, operation.target).await?;
         Ok(ReportRow { operation, target })
     }

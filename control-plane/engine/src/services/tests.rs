@@ -142,6 +142,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
     ChangeProvisioning Owner "provisioning.remove" |s, a| s.change_provisioning(a)?.remove("corp");
     SetPasswords Helpdesk "passwords.keys" |s, a| s.passwords(a)?.keys("corp");
     SetPasswords Helpdesk "passwords.set" |s, a| s.passwords(a)?.set("bulk", &sealed());
+    SetPasswords Helpdesk "passwords.unlock" |s, a| s.passwords(a)?.unlock("bulk", "corp");
     SetPasswords Helpdesk "passwords.get" |s, a| s.passwords(a)?.get(OperationId::new());
     ReadReports Auditor "report.filter" |s, a| s.provisioning_report(a)?.filter(&ReportRequest::default());
     ReadReports Auditor "report.list" |s, a| s.provisioning_report(a)?.list(&OperationFilter::default(), &PAGE);

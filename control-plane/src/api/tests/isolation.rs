@@ -200,7 +200,7 @@ fn body_of(method: &Method, path: &str) -> Option<Value> {
     if path.ends_with("/password") {
         return Some(json!({"target": postern_store::DirectoryId::new(), "sealed": []}));
     }
-    if path.ends_with("/provision") {
+    if path.ends_with("/provision") || path.ends_with("/unlock") {
         return Some(json!({"target": postern_store::DirectoryId::new()}));
     }
     if path.ends_with("mapping/preview") {

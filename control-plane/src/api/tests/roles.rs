@@ -49,6 +49,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/directories/{id}/mapping/versions/{version}/restore", "operator"),
     ("GET", "/api/v1/directories/{id}/password-keys", NO_AUDITOR),
     ("POST", "/api/v1/users/{id}/password", NO_AUDITOR),
+    ("POST", "/api/v1/users/{id}/unlock", NO_AUDITOR),
     ("GET", "/api/v1/password-changes/{id}", NO_AUDITOR),
     ("GET", "/api/v1/directories/{id}/provisioning", "auditor"),
     ("PUT", "/api/v1/directories/{id}/provisioning", "owner"),

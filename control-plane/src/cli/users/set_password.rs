@@ -142,7 +142,7 @@ fn is_retryable(operation: &OperationView) -> bool {
 }
 
 /// What the target has said, with what to do.
-fn reason(operation: &OperationView) -> Option<String> {
+pub(super) fn reason(operation: &OperationView) -> Option<String> {
     let error = &operation.answer.as_ref()?["error"];
     let text = |key: &str| error[key].as_str().map(str::to_owned);
     match (text("message"), text("cure")) {
@@ -214,8 +214,8 @@ fn generate() -> Zeroizing<String> {
     Zeroizing::new(letters.iter().copied().map(char::from).collect())
 }
 
-/// Waits until the password is set, or cannot be.
-async fn wait(client: &Client, mut operation: OperationView) -> Result<OperationView, Error> {
+/// Waits until it is done, or cannot be.
+pub(super) async fn wait(client: &Client, mut operation: OperationView) -> Result<OperationView, Error> {
     let begun = Instant::now();
     while operation.ended_at.is_none() && begun.elapsed() < PATIENCE {
         tokio::time::sleep(LOOK).await;

@@ -706,8 +706,8 @@ CREATE TABLE operations (
 );
 CREATE INDEX operations_open ON operations (target, identity, id) WHERE state IN ('waiting', 'sent');
 -- What somebody has asked for and was not sent yet.
-CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting' AND action = 'set_password';
-CREATE INDEX operations_passwords ON operations (created_at) WHERE state IN ('waiting', 'sent') AND action = 'set_password';
+CREATE INDEX operations_asked ON operations (target, id) WHERE state = 'waiting' AND action IN ('set_password', 'unlock');
+CREATE INDEX operations_passwords ON operations (created_at) WHERE state IN ('waiting', 'sent') AND action IN ('set_password', 'unlock');
 -- The report: the latest first, by what it is narrowed to.
 -- Of all; narrow, or SQLite would take it for a state or an action, too.
 CREATE INDEX operations_of_organization ON operations (organization_id, created_at, id) WHERE kind >= 0;
