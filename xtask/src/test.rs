@@ -62,7 +62,7 @@ fn fast(arguments: &Arguments) -> anyhow::Result<()> {
     nextest.args(["run", "--workspace", "--lib", "--bins"]);
     nextest.args([
         "--test",
-        "conformance_*",
+        "conformance",
         "--test",
         "story",
         "--test",

@@ -1,5 +1,5 @@
 //! Tests how `SQLite` runs the statements of some calls: by which index, and whether it reads a whole table.
-//! `tests/conformance_engine.rs` tests the same calls on `PostgreSQL`.
+//! `tests/conformance/engine.rs` tests the same calls on `PostgreSQL`.
 
 use jiff::Timestamp;
 use rusqlite::Connection;

@@ -1,5 +1,5 @@
 //! Every page of a search costs the same: counted in steps of SQLite's virtual machine, and in pages that PostgreSQL
-//! reads (`tests/conformance_engine.rs`).
+//! reads (`tests/conformance/engine.rs`).
 
 use jiff::Timestamp;
 use rusqlite::{Connection, StatementStatus};
