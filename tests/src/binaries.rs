@@ -1,4 +1,4 @@
-//! Where the built programs are. The harness never builds: `cargo xtask test` does, before it starts the tests.
+//! Where the built programs are. The harness never builds: cargo does, where a run includes the tests of their packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl Binaries {
     }
 }
 
-const BUILD: &str = "run the tests by `cargo xtask test`, or build the programs with `cargo build --workspace --bins`";
+const BUILD: &str = "choose the tests by a filter (`cargo nextest run --workspace -E 'test(NAME)'`), so that cargo builds the programs too";
 
 /// What a program was built from, as cargo wrote it beside the program: files, and folders that a build script reads.
 fn sources(program: &Path) -> Result<Vec<PathBuf>> {
@@ -100,8 +100,8 @@ mod tests {
         assert!(stale().unwrap().contains("is older than"), "{:?}", stale());
         set("proto/deep/b.proto", 0);
         set("a b.rs", 5);
-        assert!(stale().unwrap().contains("a b.rs; run the tests by"), "{:?}", stale());
+        assert!(stale().unwrap().contains("a b.rs; choose the tests by"), "{:?}", stale());
         fs::remove_file(at("a b.rs")).unwrap();
-        assert!(stale().unwrap().contains("a b.rs; run the tests by"), "{:?}", stale());
+        assert!(stale().unwrap().contains("a b.rs; choose the tests by"), "{:?}", stale());
     }
 }

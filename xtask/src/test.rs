@@ -1,5 +1,7 @@
 //! `cargo xtask test`: the README's test command.
 
+use std::path::Path;
+
 use anyhow::ensure;
 use postern_tests::install;
 
@@ -10,7 +12,8 @@ use crate::{packaging, steps, tools};
 pub(crate) struct Arguments {
     /// Only tests whose names contain this; `packaging`: the packages, in a container with systemd.
     filter: Option<String>,
-    /// Only what needs neither root nor a server: unit and property tests, the store on SQLite, the shape of the code.
+    /// Only what needs neither root nor a server: unit and property tests, the agent with a scripted directory, the store on
+    /// SQLite, the shape of the code.
     #[arg(long)]
     fast: bool,
     /// For `packaging`: cargo's profile for the programs, as in `cargo xtask package`.
@@ -18,7 +21,14 @@ pub(crate) struct Arguments {
     profile: String,
 }
 
-/// Installs what is missing, builds both programs, and runs unit, property, conformance and scenario tests.
+/// No server is started, by another program or in the test's own: the API and the gateway answer over real sockets.
+const FAST: &str = "not test(postgres) and not binary(scenarios) and not package(xtask) \
+                    and not (package(postern-control-plane) and test(/^(api|gateway)::/))";
+
+/// A folder in memory.
+const MEMORY: &str = "/dev/shm";
+
+/// Installs what is missing, and builds and runs unit, property, conformance and scenario tests.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.filter.as_deref() == Some("packaging") {
         return packaging::test(&arguments.profile);
@@ -33,9 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     println!("» installing what is missing of slapd, 389 Directory Server, Samba, PostgreSQL and squid");
     runtime()?.block_on(install::ensure(&install::Server::ALL))?;
-    let mut build = steps::cargo();
-    steps::run("building", build.args(["build", "--workspace", "--bins"]))?;
-
+    // It builds the programs too: each package with a program has tests that run it.
     let mut nextest = tools::command("cargo-nextest")?;
     // Many scenarios wait for a time-out to pass: one more than there are cores keeps the cores at work.
     let at_once = std::thread::available_parallelism().map_or(2, |cores| cores.get() + 1);
@@ -56,23 +64,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The inner loop. Only these targets are built: a scenario has a program of its own, and linking them takes minutes.
+/// The inner loop: the same programs as for all tests, so that nothing is built twice; only some tests of them.
 fn fast(arguments: &Arguments) -> anyhow::Result<()> {
     let mut nextest = tools::command("cargo-nextest")?;
-    nextest.args(["run", "--workspace", "--lib", "--bins"]);
-    nextest.args([
-        "--test",
-        "conformance",
-        "--test",
-        "story",
-        "--test",
-        "scripted",
-        "--test",
-        "module_graph",
-        "--test",
-        "kind_names",
-    ]);
-    nextest.args(["-E", "not test(postgres)"]);
+    nextest.args(["run", "--workspace", "-E", FAST]);
+    // What is written here need not survive a power cut: no disk is waited for.
+    if Path::new(MEMORY).is_dir() {
+        nextest.env("TMPDIR", MEMORY);
+    }
     nextest.args(&arguments.filter);
     steps::run("testing", &mut nextest)
 }
