@@ -66,7 +66,8 @@ impl Refusal {
 
     /// Whether this is about single attributes or values, so that others may be written without them.
     pub(crate) fn is_of_attributes(&self) -> bool {
-        matches!(self.code, 16..=21 | 34 | 50 | 53 | 64 | 65 | 67 | 69)
+        // Of a change of values, 68 says that Active Directory keeps one unique, such as sAMAccountName.
+        matches!(self.code, 16..=21 | 34 | 50 | 53 | 64 | 65 | 67 | 68 | 69)
     }
 
     pub(crate) fn public_message(&self) -> String {

@@ -102,7 +102,12 @@ fn file_time(value: &Bytes) -> Result<Bytes, String> {
     }
     let time = generalized(value)?;
     let seconds = generalized_time(&time).ok_or_else(|| "not a time".to_owned())?;
-    Ok(Bytes::from((seconds.saturating_add(SECONDS_FROM_1601_TO_1970)).saturating_mul(TICKS).to_string()))
+    let ticks = seconds.saturating_add(SECONDS_FROM_1601_TO_1970).saturating_mul(TICKS);
+    // 0 would mean never.
+    if ticks <= 0 {
+        return Err("Active Directory knows no time before 1601-01-02".to_owned());
+    }
+    Ok(Bytes::from(ticks.to_string()))
 }
 
 /// Servers keep DNs apart that RFC 4518 compares as equal, such as those with `ß` and `ss`: only case and the way of
@@ -171,6 +176,11 @@ mod tests {
         assert_eq!((of("never"), of("")), (Ok(bytes(&[NEVER])), Ok(bytes(&[NEVER]))));
         assert!(never(&bytes(&["0"])) && never(&bytes(&[NEVER])) && !never(&bytes(&["1"])));
         assert_eq!(of("2020-06-30"), Ok(bytes(&["132379488000000000"])), "a date is its beginning");
+        assert!(
+            of("1601-01-01").is_err() && of("1600-12-31").is_err() && of("0001-01-01").is_err(),
+            "no such time there"
+        );
+        assert_eq!(of("1601-01-02"), Ok(bytes(&["864000000000"])));
         assert!(of("soon").is_err() && of("2020-13-30").is_err() && of("2020/06/30").is_err());
     }
 }

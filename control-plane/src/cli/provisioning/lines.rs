@@ -1,5 +1,7 @@
 //! What was done in a directory and what could not be done, as people read it.
 
+use serde_json::Value;
+
 use super::super::super::api::provisioning::FailingView;
 use super::super::super::api::provisioning_report::OperationView;
 use super::super::error::Error;
@@ -38,13 +40,7 @@ pub(super) fn one(found: &OperationView, screen: &mut Screen) -> Result<(), Erro
 
 /// An operation as a line of the report.
 pub(super) fn operation(operation: &OperationView) -> Vec<String> {
-    let answer = operation.answer.as_ref().map_or_else(
-        || "-".to_owned(),
-        |answer| {
-            let error = answer["error"]["message"].as_str();
-            error.or_else(|| answer["held"].as_str()).or_else(|| answer["effect"].as_str()).unwrap_or("-").to_owned()
-        },
-    );
+    let answer = operation.answer.as_ref().map_or_else(|| "-".to_owned(), in_words);
     vec![
         time(operation.at),
         operation.kind.clone(),
@@ -58,4 +54,49 @@ pub(super) fn operation(operation: &OperationView) -> Vec<String> {
         operation.elapsed_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string()),
         operation.id.to_string(),
     ]
+}
+
+/// An answer of a directory in a line: what was done, and what of it was not.
+fn in_words(answer: &Value) -> String {
+    let one = [&answer["error"]["message"], &answer["held"], &answer["effect"]].into_iter().find_map(Value::as_str);
+    let names = |key: &str, name: &str| match &answer[key] {
+        Value::Object(of) => of.keys().cloned().collect(),
+        Value::Array(of) => of.iter().filter_map(|it| it[name].as_str().or(it.as_str()).map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    let parts = [
+        ("kept as the directory has it", names("kept", "")),
+        ("written over", names("overwritten", "")),
+        ("refused", names("refused", "name")),
+        ("members refused", names("refused_members", "member")),
+        ("members not found", names("unknown_members", "")),
+    ];
+    let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+    let parts = parts.map(|(what, names): (_, Vec<String>)| match names.as_slice() {
+        [first, second, third, rest @ ..] if !rest.is_empty() => {
+            format!("; {what}: {first}, {second}, {third} and {} more", rest.len())
+        }
+        names => format!("; {what}: {}", names.join(", ")),
+    });
+    one.unwrap_or("-").to_owned() + &parts.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_written_stands_beside_what_was_done() {
+        assert_eq!(in_words(&json!({ "effect": "changed" })), "changed");
+        assert_eq!(in_words(&json!({ "error": { "message": "The right is missing." } })), "The right is missing.");
+        let kept = json!({ "effect": "already_so", "kept": { "mail": ["a@corp.example"], "title": ["x"] } });
+        assert_eq!(in_words(&kept), "already_so; kept as the directory has it: mail, title");
+        let refused =
+            json!({ "effect": "changed", "refused": [{ "name": "l", "message": "m" }], "overwritten": { "sn": null } });
+        assert_eq!(in_words(&refused), "changed; written over: sn; refused: l");
+        let members = json!({ "effect": "changed", "unknown_members": ["a", "b", "c", "d", "e"] });
+        assert_eq!(in_words(&members), "changed; members not found: a, b, c and 2 more");
+    }
 }

@@ -122,6 +122,23 @@ fn names_are_unique_in_the_whole_domain_and_those_that_windows_takes() -> Result
     })
 }
 
+#[test]
+fn a_login_that_somebody_else_has_stops_no_other_value() -> Result<()> {
+    scenario(async |stage| {
+        let (samba, directory) = start(stage).await?;
+        created(&directory, "ben").await?;
+        let anna = created(&directory, "anna").await?;
+        let both = Change::Update(vec![set("sAMAccountName", &["BEN"]), set("title", &["Head"])]);
+        let done = operate(&directory, user(id(&anna), both)).await?;
+        let refused: Vec<&str> = done.refused.iter().map(|refused| refused.name.as_str()).collect();
+        ensure!(refused == ["sAMAccountName"] && done.refused[0].code == Some(68), "{done:?}");
+        ensure!(value(&samba, "anna", "title").await? == "Head");
+        let alone = fails(&directory, user(id(&anna), Change::Update(vec![set("sAMAccountName", &["ben"])]))).await?;
+        ensure!(alone.public_message().contains("sAMAccountName"), "{}", alone.public_message());
+        Ok(())
+    })
+}
+
 fn with(new: Create, name: &str, text: &str) -> Vec<(String, Vec<bytes::Bytes>)> {
     let mut attributes = new.attributes;
     attributes.push((name.to_owned(), postern_tests::writing::values(&[text])));
