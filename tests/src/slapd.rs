@@ -254,7 +254,7 @@ impl Slapd {
         let schemas: String = ["core", "cosine", "nis", "inetorgperson"]
             .map(|schema| format!("include /etc/ldap/schema/{schema}.schema\n"))
             .concat();
-        let modules: String = ["back_mdb", "memberof", "refint", "syncprov", "ppolicy"]
+        let modules: String = ["back_mdb", "memberof", "refint", "syncprov", "ppolicy", "unique"]
             .map(|module| format!("moduleload {module}\n"))
             .concat();
         let policy = if self.options.password_policy {

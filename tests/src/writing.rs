@@ -14,6 +14,7 @@ use postern_dn::Dn;
 
 use crate::agent::DirectorySettings;
 use crate::ldap_client::LdapClient;
+use crate::samba::{self, Samba};
 use crate::slapd::{self, SUFFIX, Slapd};
 use crate::stage::Stage;
 
@@ -147,12 +148,26 @@ pub fn administrator(server: &Slapd) -> LdapClient {
 ///
 /// If the server refuses them, so that the test fails.
 pub fn apply_at_once(server: &Slapd, changes: impl Into<String>) -> impl FnOnce() + Send + 'static {
-    let arguments = [server.ldap_url(), Slapd::admin_dn(), slapd::ADMIN_PASSWORD.to_owned()];
-    let changes: String = changes.into();
+    let mut modify = Command::new("/usr/bin/ldapmodify");
+    modify.env("LDAPNOINIT", "1").args(["-x", "-a", "-H", &server.ldap_url(), "-D", &Slapd::admin_dn()]);
+    modify.args(["-w", slapd::ADMIN_PASSWORD]);
+    at_once(modify, changes.into())
+}
+
+/// The same in an Active Directory.
+///
+/// # Panics
+///
+/// If the server refuses them, so that the test fails.
+pub fn apply_to_domain_at_once(server: &Samba, changes: impl Into<String>) -> impl FnOnce() + Send + 'static {
+    let mut modify = Command::new("/usr/bin/ldapmodify");
+    modify.env("LDAPTLS_CACERT", server.ca_file()).env("LDAPTLS_REQCERT", "demand");
+    modify.args(["-x", "-a", "-H", &server.ldaps_url(), "-D", samba::ADMIN, "-w", samba::ADMIN_PASSWORD]);
+    at_once(modify, changes.into())
+}
+
+fn at_once(mut modify: Command, changes: String) -> impl FnOnce() + Send + 'static {
     move || {
-        let [url, name, password] = arguments;
-        let mut modify = Command::new("/usr/bin/ldapmodify");
-        modify.env("LDAPNOINIT", "1").args(["-x", "-a", "-H", &url, "-D", &name, "-w", &password]);
         let ran = modify.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().and_then(|mut child| {
             // Dropped at the end of the statement, so that the program sees the end of its input.
             child.stdin.take().map(|mut input| input.write_all(changes.as_bytes())).transpose()?;

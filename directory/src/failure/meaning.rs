@@ -43,6 +43,16 @@ pub struct Refusal {
 /// `ERROR_PASSWORD_RESTRICTION`: the password is too short, too simple, too young, or was used before.
 const PASSWORD_RESTRICTION: u32 = 0x52D;
 
+/// `ERROR_USER_EXISTS` and `ERROR_GROUP_EXISTS`: the login is taken.
+const USER_EXISTS: u32 = 0x524;
+const GROUP_EXISTS: u32 = 0x526;
+/// `ERROR_NO_SUCH_USER`: said of a member.
+const NO_SUCH_MEMBER: u32 = 0x525;
+/// `ERROR_DS_UPN_VALUE_NOT_UNIQUE_IN_FOREST`
+const PRINCIPAL_TAKEN: u32 = 0x21C8;
+/// `ERROR_DS_ATT_NOT_DEF_FOR_CLASS`
+const NOT_IN_CLASS: u32 = 0x207D;
+
 /// `ERROR_DS_CANT_FIND_EXPECTED_NC` and its like: Samba and Windows say so of a container that does not exist.
 const NO_PARENT: u32 = 0x2095;
 
@@ -70,6 +80,20 @@ impl Refusal {
         matches!(self.code, 16..=21 | 34 | 50 | 53 | 64 | 65 | 67 | 68 | 69)
     }
 
+    /// Whether it may mean that somebody else has a name or a value that is to be unique.
+    pub(crate) fn may_be_taken(&self) -> bool {
+        matches!(self.code, 19 | 68) && !self.is_password_policy()
+    }
+
+    /// The attribute whose value somebody else has, where the number alone says so.
+    pub(crate) fn taken(&self) -> Option<&'static str> {
+        match self.subcode? {
+            USER_EXISTS | GROUP_EXISTS => Some("sAMAccountName"),
+            PRINCIPAL_TAKEN => Some("userPrincipalName"),
+            _ => None,
+        }
+    }
+
     pub(crate) fn public_message(&self) -> String {
         let about =
             self.attribute.as_ref().map_or_else(|| self.action.to_string(), |name| format!("{name}: {}", self.action));
@@ -86,6 +110,9 @@ impl Refusal {
 
     fn meaning(&self) -> &'static str {
         if let Some(words) = self.policy.and_then(password_rule) {
+            return words;
+        }
+        if let Some((words, _)) = self.subcode.and_then(of_number) {
             return words;
         }
         match (self.code, self.subcode, self.action) {
@@ -132,6 +159,9 @@ impl Refusal {
         if self.subcode == Some(NO_PARENT) {
             return Some("create the container first, or correct the expression that names it");
         }
+        if let Some((_, cure)) = self.subcode.and_then(of_number) {
+            return Some(cure);
+        }
         Some(match (self.code, self.action) {
             (1 | 80, _) => "look in the directory server's log",
             (8 | 13, _) => "use an ldaps:// address in urls, or set start_tls = true",
@@ -144,6 +174,10 @@ impl Refusal {
             (32, Action::Add | Action::Rename) => "create the container first, or correct the expression that names it",
             (32, _) => "run an import: something of this was deleted or moved meanwhile",
             (34, _) => "correct the value that becomes a DN",
+            (49, _) => {
+                "run postern-agent check at the site: it tries bind_dn and its password, and says whether the account is \
+                 disabled, locked or expired"
+            }
             (50, Action::SetPassword) => {
                 "give the bind account the right to reset passwords (Active Directory: Reset password; OpenLDAP: write on \
                  userPassword)"
@@ -165,6 +199,29 @@ impl Refusal {
             _ => return None,
         })
     }
+}
+
+/// What some numbers of Active Directory say beyond the result code: the words, and the cure.
+fn of_number(number: u32) -> Option<(&'static str, &'static str)> {
+    Some(match number {
+        USER_EXISTS => {
+            ("a user or computer has this login already", "choose another login, or link the user to that entry")
+        }
+        GROUP_EXISTS => ("a group has this login already", "choose another login, or give the group another one"),
+        NO_SUCH_MEMBER => (
+            "a member does not exist, or may not be seen",
+            "run an import: the member was deleted or moved meanwhile, or is hidden from the bind account",
+        ),
+        PRINCIPAL_TAKEN => (
+            "somebody in the forest has this userPrincipalName already",
+            "choose another userPrincipalName; whoever has it may be in another domain of the forest",
+        ),
+        NOT_IN_CLASS => (
+            "the entry's object class does not have this attribute",
+            "take the attribute out of the mapping, or add the object class that has it to [directory.write]",
+        ),
+        _ => return None,
+    })
 }
 
 /// Errors of draft-behera-ldap-password-policy §6.2 that concern a new password.
@@ -225,6 +282,60 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_active_directory_are_told_apart() {
+        let of = |action, code, number: &str| {
+            Refusal::new(action, code, &format!("{number}: UpdErr: DSID-031A11E2, problem 6005, data 0"), None)
+        };
+        let cases = [
+            (
+                of(Action::Add, 68, "00000524"),
+                "a user or computer has this login",
+                "choose another login",
+                Some("sAMAccountName"),
+            ),
+            (
+                of(Action::Add, 68, "00000526"),
+                "a group has this login",
+                "give the group another one",
+                Some("sAMAccountName"),
+            ),
+            (
+                of(Action::Add, 19, "000021C8"),
+                "has this userPrincipalName",
+                "another domain of the forest",
+                Some("userPrincipalName"),
+            ),
+            (of(Action::Members, 32, "00000525"), "a member does not exist", "the member was deleted", None),
+            (of(Action::Modify, 65, "0000207D"), "does not have this attribute", "out of the mapping", None),
+            (of(Action::Modify, 16, "0000207D"), "does not have this attribute", "out of the mapping", None),
+            // The same codes with other numbers.
+            (of(Action::Add, 68, "00002071"), "another entry has this name", "choose another value", None),
+            (of(Action::Add, 19, "0000202F"), "a value breaks a rule", "that nobody else has", None),
+            (of(Action::Members, 32, "00002030"), "the entry, its container or a member", "run an import", None),
+        ];
+        for (refusal, words, cure, taken) in cases {
+            assert!(refusal.public_message().contains(words), "{}", refusal.public_message());
+            assert!(refusal.cure().is_some_and(|text| text.contains(cure)), "{refusal:?}: {:?}", refusal.cure());
+            assert_eq!(refusal.taken(), taken, "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_bind_says_where_to_look() {
+        let refusal = Refusal::new(Action::Modify, 49, "80090308: LdapErr: data 52e", None);
+        assert!(refusal.public_message().contains("the bind was refused"), "{}", refusal.public_message());
+        assert!(refusal.cure().is_some_and(|cure| cure.contains("postern-agent check")), "{:?}", refusal.cure());
+        assert!(!refusal.may_be_taken() && !refusal.retryable());
+    }
+
+    #[test]
+    fn a_password_that_is_too_weak_is_nobody_elses() {
+        assert!(!Refusal::new(Action::Add, 19, "0000052D: check_password_restrictions", None).may_be_taken());
+        assert!(!Refusal::new(Action::SetPassword, 19, "", None).may_be_taken());
+        assert!(Refusal::new(Action::Add, 19, "non-unique attributes found with (|(uid=anna))", None).may_be_taken());
+    }
+
+    #[test]
     fn what_leaves_holds_none_of_the_servers_words() {
         for code in 0..130 {
             for action in [Action::Add, Action::Modify, Action::Rename, Action::Delete, Action::SetPassword] {
@@ -237,7 +348,7 @@ mod tests {
 
     #[test]
     fn every_usual_refusal_has_words_and_a_cure() {
-        for code in [1, 8, 10, 11, 13, 16, 17, 19, 20, 21, 32, 34, 50, 51, 53, 64, 65, 66, 67, 68, 69, 71, 122] {
+        for code in [1, 8, 10, 11, 13, 16, 17, 19, 20, 21, 32, 34, 49, 50, 51, 53, 64, 65, 66, 67, 68, 69, 71, 122] {
             let refusal = Refusal::new(Action::Modify, code, "", None);
             assert!(!refusal.public_message().contains("no reason that is known"), "{code}");
             assert!(refusal.cure().is_some(), "{code}");

@@ -10,20 +10,17 @@ use super::operation::{Create, Existing, NewPassword};
 use super::outcome::{Done, Effect, RefusedAttribute};
 use super::password::quoted;
 use super::protected::Plan;
-use super::state::ACCOUNT_DISABLED;
+use super::state::{ACCOUNT_DISABLED, CONTROL};
 use super::target::Target;
 use super::work::Work;
 use crate::error::{Error, Phase};
 use crate::failure::{Failure, Refusal};
 use postern_dn::Dn;
 
-/// entryAlreadyExists
-const EXISTS: u32 = 68;
 /// `ADS_UF_NORMAL_ACCOUNT` (MS-ADTS §2.2.16)
 const NORMAL_ACCOUNT: i64 = 0x200;
 /// Members that a new group is sent with.
 const FIRST_MEMBERS: usize = 500;
-const CONTROL: &str = "userAccountControl";
 
 impl Work<'_> {
     pub(crate) async fn create(&mut self, create: &Create) -> Result<Done, Error> {
@@ -40,9 +37,10 @@ impl Work<'_> {
         attributes.extend(self.member_values(attribute, first, &new)?);
         let refused = match self.make(create, &new, attributes).await {
             Ok(refused) => refused,
-            Err(Error::Write(Failure::Refused(refusal))) if refusal.code == EXISTS => {
+            Err(Error::Write(Failure::Refused(refusal))) if refusal.may_be_taken() => {
+                // Somebody was quicker than our search.
                 let Some(existing) = self.with_unique(&new).await? else {
-                    return Err(Failure::Taken { what: "name".to_owned() }.into());
+                    return Err(self.clash(&new, refusal).await?.into());
                 };
                 return self.existing(create, &new, existing, dns.iter().collect()).await;
             }

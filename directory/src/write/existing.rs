@@ -4,17 +4,19 @@
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::new_entry::NewEntry;
+use super::new_entry::{NewEntry, PRINCIPAL};
 use super::target::Target;
 use super::work::Work;
 use crate::config::Scope;
 use crate::error::Error;
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
 use crate::filter;
 use crate::guard::is_reference;
 use crate::raw_entry::RawEntry;
 use crate::search::{PagedSearch, Query};
 
+/// entryAlreadyExists
+const EXISTS: u32 = 68;
 /// Read of an entry that may be the one that was to be created, to see whether it is finished.
 const STATE: &[&str] = &["userAccountControl", "pwdLastSet"];
 
@@ -34,6 +36,18 @@ impl Work<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// What a new entry was refused for, where nobody is found who has one of its unique values.
+    pub(crate) async fn clash(&mut self, new: &NewEntry, refusal: Refusal) -> Result<Failure, Error> {
+        let what = match refusal.taken() {
+            Some(attribute) => attribute,
+            None if refusal.code != EXISTS => return Ok(Failure::Refused(refusal)),
+            // Every login is a principal name too, by its domain: somebody else's may be meant.
+            None if self.read(&new.dn.to_string(), &[]).await?.is_none() && new.has(PRINCIPAL) => PRINCIPAL,
+            None => "name",
+        };
+        Ok(Failure::Taken { what: what.to_owned() })
     }
 
     /// Whether an entry is in every way what was to be created.

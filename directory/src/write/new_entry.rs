@@ -9,6 +9,8 @@ use crate::failure::Failure;
 use postern_dn::Dn;
 
 const CLASS: &str = "objectClass";
+/// Unique in the whole forest of Active Directory.
+pub(crate) const PRINCIPAL: &str = "userPrincipalName";
 
 /// An entry to be.
 #[derive(Debug)]
@@ -25,6 +27,11 @@ impl NewEntry {
     /// The names of its attributes.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.attributes.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Whether it has this unique attribute.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.unique.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 }
 
@@ -83,8 +90,7 @@ impl Work<'_> {
         let mut unique = vec![(known_by.to_owned(), self.first(attributes, known_by)?)];
         if self.is_active_directory() {
             unique.push(("sAMAccountName".to_owned(), self.first(attributes, "sAMAccountName")?));
-            let principal = "userPrincipalName";
-            unique.extend(self.first(attributes, principal).ok().map(|value| (principal.to_owned(), value)));
+            unique.extend(self.first(attributes, PRINCIPAL).ok().map(|value| (PRINCIPAL.to_owned(), value)));
             let mut seen: Vec<String> = Vec::new();
             unique.retain(|(name, _)| {
                 let new = !seen.contains(&name.to_ascii_lowercase());

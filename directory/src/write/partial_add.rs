@@ -30,6 +30,9 @@ impl Work<'_> {
                 Err(Error::Write(Failure::Refused(refusal))) if is_of_one_attribute(&refusal) => refusal,
                 Err(error) => return Err(error),
             };
+            if refusal.may_be_taken() && self.has_been_taken(new).await? {
+                return Err(Failure::Refused(refusal).into());
+            }
             let optional: Vec<String> =
                 attributes.iter().map(|(name, _)| name).filter(|name| self.is_optional(name, new)).cloned().collect();
             if let Some(name) = named(&optional, &refusal.diagnostic) {
@@ -63,6 +66,15 @@ impl Work<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether somebody has one of its unique values by now: nothing that is left out would help.
+    async fn has_been_taken(&mut self, new: &NewEntry) -> Result<bool, Error> {
+        match self.with_unique(new).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(Error::Write(Failure::Taken { .. } | Failure::Ambiguous { .. })) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     fn is_optional(&self, name: &str, new: &NewEntry) -> bool {

@@ -21,12 +21,12 @@ pub(crate) use self::switch::{LOCKED_FOR_GOOD, Switch};
 
 const MOST_TRIES: u32 = 4;
 /// noSuchAttribute: the value that was to be taken away is not there any more.
-const CHANGED: u32 = 16;
+pub(crate) const CHANGED: u32 = 16;
 
 /// `ADS_UF_ACCOUNTDISABLE` (MS-ADTS §2.2.16).
 pub(crate) const ACCOUNT_DISABLED: i64 = 0x2;
 
-const CONTROL: &str = "userAccountControl";
+pub(crate) const CONTROL: &str = "userAccountControl";
 
 impl Work<'_> {
     /// Lets a user in, or keeps one out.
@@ -83,7 +83,7 @@ impl Work<'_> {
 }
 
 /// The parts that flip the bit; none: it is as wanted.
-fn control_parts(target: &Target, on: bool) -> Result<Vec<Part>, Failure> {
+pub(crate) fn control_parts(target: &Target, on: bool) -> Result<Vec<Part>, Failure> {
     let now = target.values.text(CONTROL).and_then(|text| text.parse::<i64>().ok());
     let now = now.ok_or_else(|| Failure::invalid(CONTROL, "the bind account cannot read it"))?;
     let wanted = if on { now & !ACCOUNT_DISABLED } else { now | ACCOUNT_DISABLED };

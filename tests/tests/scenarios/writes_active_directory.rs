@@ -5,5 +5,6 @@ mod common;
 mod deleted;
 mod groups;
 mod protection;
+mod races;
 mod rights;
 mod state;

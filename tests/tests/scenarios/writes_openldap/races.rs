@@ -1,11 +1,12 @@
 //! Somebody else who writes at the same moment: between our reading of an entry and our write.
 
 use anyhow::{Context as _, Result, ensure};
-use postern_directory::write::{BothChanged, Change, Effect, Failure, MemberChange, Move};
+use futures_util::future::join_all;
+use postern_directory::write::{BothChanged, Change, Effect, Failure, MemberChange, Move, Subject};
 use postern_directory::{Error, Switch};
 use postern_tests::scenario;
-use postern_tests::slapd::SUFFIX;
-use postern_tests::writing::{self, Site, apply_at_once, from_to, group, set, user};
+use postern_tests::slapd::{self, SUFFIX, Slapd};
+use postern_tests::writing::{self, Site, apply_at_once, create, from_to, group, openldap, set, user};
 
 use crate::writes_openldap::common::{PLACEHOLDER, created, dn, id, operate, start};
 
@@ -96,7 +97,7 @@ fn a_member_who_came_meanwhile_does_not_stop_the_others() -> Result<()> {
         let add = format!("dn: {team}\nchangetype: modify\nadd: member\nmember: {}\n", dn("anna"));
         let site = Site::default().meanwhile(apply_at_once(&slapd, add));
         let change = Change::Members(MemberChange { add: vec![id(&anna), id(&ben)], remove: Vec::new() });
-        let subject = postern_directory::write::Subject::dn(&team);
+        let subject = Subject::dn(&team);
         let done = directory.operate(&group(subject, change), &site).await?;
         ensure!(done.members_added == 1 && done.refused_members.is_empty(), "{done:?}");
         ensure!(slapd.operational(&team).await?.values("member").len() == 2);
@@ -131,12 +132,50 @@ fn a_membership_that_an_overlay_writes_meanwhile_is_no_reason_to_read_again() ->
         let gone = format!("dn: {}\nchangetype: delete\n", dn("ben"));
         let site = Site::default().meanwhile(apply_at_once(&slapd, gone));
         let change = Change::Update(vec![from_to("description", &[], &["Ours"], BothChanged::Refuse)]);
-        let subject = postern_directory::write::Subject::dn(&team);
+        let subject = Subject::dn(&team);
         directory.operate(&group(subject, change), &site).await?;
         ensure!(site.asked().len() == 1, "{:?}", site.asked());
         let (after, _) = state(&team).await?;
         let entry = slapd.operational(&team).await?;
         ensure!(entry.values("member").len() == 1 && entry.text("description") == "Ours" && after != before);
+        Ok(())
+    })
+}
+
+#[test]
+fn of_several_who_take_one_name_at_once_one_gets_it_and_the_others_hear_which() -> Result<()> {
+    scenario(async |stage| {
+        // The overlay keeps logins unique, and entries are named by something else.
+        let options = slapd::Options {
+            statements: true,
+            database_lines: format!("overlay unique\nunique_uri ldap:///ou=people,{SUFFIX}?uid?sub\n"),
+            ..slapd::Options::people(5)
+        };
+        let slapd = Slapd::start(stage, options).await?;
+        let directory = openldap(stage, &slapd, "user_rdn_attribute = 'cn'").await?;
+        for round in 0..5 {
+            let uid = format!("login{round}");
+            let operations: Vec<_> = (0..4)
+                .map(|number| {
+                    let name = format!("Login {round} {number}");
+                    let new = create(&[("uid", &[&uid]), ("cn", &[&name]), ("sn", &["Bell"]), ("title", &["Doctor"])]);
+                    user(Subject::default(), Change::Create(new))
+                })
+                .collect();
+            let site = Site::default();
+            let answers = join_all(operations.iter().map(|operation| directory.operate(operation, &site))).await;
+            let made = answers.iter().filter(|answer| answer.is_ok()).count();
+            let taken = answers
+                .iter()
+                .filter(|answer| matches!(answer, Err(Error::Write(Failure::Taken { what })) if what == "uid"))
+                .count();
+            ensure!((made, taken) == (1, 3), "{answers:?}");
+            ensure!(slapd.entries(&format!("(uid={uid})")).await?.len() == 1);
+        }
+        // The server's own rule has decided, and nothing was tried again with fewer values.
+        let log = slapd.process().context("slapd does not run")?.log();
+        let refused = log.lines().filter(|line| line.contains("tag=105 err=19")).count();
+        ensure!((1..=15).contains(&refused), "{refused} additions met the rule");
         Ok(())
     })
 }
