@@ -1,5 +1,6 @@
 //! The end of an entry. An entry that is not found was deleted only if that can be shown. Where the directory does not
-//! keep memberships itself, no group is left with the name of an entry that is gone.
+//! keep memberships itself, no group is left with the name of an entry that is gone. A user of Active Directory is disabled
+//! first: whoever undeletes it gets an account that lets nobody in.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ use super::operation::Subject;
 use super::outcome::{Done, Effect, RefusedMember};
 use super::protected::Plan;
 use super::request::Part;
+use super::state::{CHANGED, CONTROL, control_parts};
+use super::target::Target;
 use super::work::Work;
 use crate::error::{Error, Phase};
 use crate::failure::{Action, Failure};
@@ -22,22 +25,60 @@ use postern_dn::Dn;
 const GONE: u32 = 32;
 /// noSuchAttribute: the directory has taken it out itself.
 const NOT_A_MEMBER: u32 = 16;
+/// attributeOrValueExists: somebody else has disabled it meanwhile.
+const IS_THERE: u32 = 20;
 /// objectClassViolation
 const WOULD_BE_EMPTY: u32 = 65;
+/// How often an account is read anew because its state changed before it was disabled.
+const MOST_TRIES: u32 = 4;
 
 impl Work<'_> {
     pub(crate) async fn remove(&mut self, subject: &Subject) -> Result<Done, Error> {
-        let Some(mut target) = self.find(subject, &[]).await? else { return self.gone(subject).await };
-        let uid = target.values.first("uid").cloned();
-        let groups = self.listing(&target.text, uid.as_ref()).await?;
-        let dns: Vec<&Dn> = groups.values().collect();
-        self.allowed(Kind::Delete, &mut target, Plan { groups: dns, ..Plan::default() }).await?;
-        if self.write.placeholder_member.is_none() {
-            self.may_be_emptied(&groups).await?;
+        let mut last = subject.clone();
+        for _ in 0..MOST_TRIES {
+            let Some(mut target) = self.find(&last, &[CONTROL]).await? else { return self.gone(&last).await };
+            let uid = target.values.first("uid").cloned();
+            let groups = self.listing(&target.text, uid.as_ref()).await?;
+            let dns: Vec<&Dn> = groups.values().collect();
+            self.allowed(Kind::Delete, &mut target, Plan { groups: dns, ..Plan::default() }).await?;
+            if self.write.placeholder_member.is_none() {
+                self.may_be_emptied(&groups).await?;
+            }
+            if self.let_nobody_in(&target).await? {
+                return self.removed(&last, &target, uid.as_ref()).await;
+            }
+            last.dn = Some(target.text);
         }
+        Err(Failure::KeepsChanging.into())
+    }
+
+    /// Disables a user of Active Directory that is about to be deleted. Without its recycle bin, and whether that is on
+    /// the agent may not be able to see, an undeleted account is as it was but for its password: an enabled one would let
+    /// everybody in. Not done: somebody else has changed its state meanwhile.
+    async fn let_nobody_in(&mut self, target: &Target) -> Result<bool, Error> {
+        let classes = target.values.of(&self.session.schema, "objectClass");
+        let is_account = self.is_active_directory() && classes.iter().any(|class| class.eq_ignore_ascii_case(b"user"));
+        if !is_account {
+            return Ok(true);
+        }
+        let parts = control_parts(target, false)?;
+        if parts.is_empty() {
+            return Ok(true);
+        }
+        match self.session.modify(Action::Delete, &target.text, parts).await {
+            Ok(()) => Ok(true),
+            Err(Error::Write(Failure::Refused(refusal))) if [CHANGED, IS_THERE, GONE].contains(&refusal.code) => {
+                Ok(false)
+            }
+            Err(Error::Write(Failure::Refused(refusal))) => Err(Failure::Refused(refusal.of(CONTROL)).into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn removed(&mut self, subject: &Subject, target: &Target, uid: Option<&Bytes>) -> Result<Done, Error> {
         match self.session.delete(&target.text).await {
             Ok(()) => {
-                let refused_members = self.clean(&target.text, uid.as_ref()).await?;
+                let refused_members = self.clean(&target.text, uid).await?;
                 Ok(Done { refused_members, ..Done::new(Effect::Deleted) })
             }
             // Somebody was quicker, or it was moved: the next look says which.
