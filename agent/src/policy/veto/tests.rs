@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::command::CommandId;
 use crate::served::Phase;
-use crate::served::write::{Change, Facts, Subject, Written};
+use crate::served::write::{Change, Create, Existing, Facts, NewPassword, Subject, Written};
 
 const LIMITED: &str = r#"
 name = "corp"
@@ -24,10 +24,12 @@ attributes = ["uid"]
 [write]
 [policy]
 read_only = false
-operations = ["update", "delete", "disable"]
+operations = ["create", "update", "delete", "disable", "set_password"]
 writable_containers = ["ou=people,dc=example"]
 max_deletes_per_hour = 2
 "#;
+/// The limits beside that of deletions.
+const MORE_LIMITS: &str = "max_disables_per_hour = 3\nmax_password_sets_per_minute = 4\n";
 
 struct Place {
     folder: tempfile::TempDir,
@@ -38,13 +40,37 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more lines of the policy.
+    fn with(lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(Timestamp::from_second(1_800_000_000).unwrap());
         let records = Arc::new(Records::new(folder.path(), clock.shared()));
         records.prepare_limits();
         clock.advance(Duration::from_secs(3_601));
-        let config: DirectoryConfig = toml::from_str(LIMITED).unwrap();
+        let config: DirectoryConfig = toml::from_str(&format!("{LIMITED}{lines}")).unwrap();
         Self { folder, rules: Arc::new(Rules::new(&config)), records, clock }
+    }
+
+    /// The agent starts anew: it knows what its folder says.
+    fn restarted(self) -> Self {
+        let records = Arc::new(Records::new(self.folder.path(), self.clock.shared()));
+        records.prepare_limits();
+        Self { records, ..self }
+    }
+
+    /// How many of these the site permits, and the rule that refuses the last.
+    fn flood(&self, change: &Change, times: usize) -> (usize, Option<String>) {
+        let answers = (0..times).map(|_| {
+            let veto = self.veto(change.clone());
+            let (kind, sets_password) = kind_of(change);
+            veto.permit(&Intent { sets_password, ..intent(kind, &Dn::parse(ANNA).unwrap(), &Facts::default()) })
+        });
+        let answers: Vec<_> = answers.collect();
+        let rule = answers.last().and_then(|last| last.as_ref().err()).inspect(|denied| assert!(denied.for_now));
+        (answers.iter().filter(|answer| answer.is_ok()).count(), rule.map(|denied| denied.rule.clone()))
     }
 
     fn veto(&self, change: Change) -> Veto {
@@ -65,22 +91,25 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 fn ask(veto: &Veto, kind: Kind, dn: &str) -> Result<(), Denied> {
-    let (dn, facts) = (Dn::parse(dn).unwrap(), Facts::default());
+    veto.permit(&intent(kind, &Dn::parse(dn).unwrap(), &Facts::default()))
+}
+
+fn intent<'a>(kind: Kind, dn: &'a Dn, facts: &'a Facts) -> Intent<'a> {
     let attributes = vec![Written { description: "mail".to_owned(), names: vec!["mail".to_owned()] }];
-    veto.permit(&Intent {
+    Intent {
         kind,
         phase: Phase::Users,
         external_id: Some("id-1"),
-        dn: &dn,
+        dn,
         destination: None,
         attributes: if kind == Kind::Update { attributes } else { Vec::new() },
         groups: Vec::new(),
         members: Vec::new(),
         members_group: None,
         sets_password: kind == Kind::SetPassword,
-        facts: &facts,
+        facts,
         again: false,
-    })
+    }
 }
 
 const ANNA: &str = "uid=anna,ou=people,dc=example";
@@ -159,6 +188,50 @@ fn a_flood_of_deletions_ends_at_the_limit_and_a_repetition_counts_once() {
     let place = reloaded;
     let disable = place.veto(Change::Disable);
     assert!(ask(&disable, Kind::Disable, ANNA).is_ok(), "it has no limit here");
+}
+
+#[test]
+fn so_many_users_are_disabled_within_an_hour_and_a_restart_gives_none_back() {
+    let place = Place::with(MORE_LIMITS);
+    let rule = || Some("max_disables_per_hour".to_owned());
+    assert_eq!(place.flood(&Change::Disable, 2), (2, None));
+    let place = place.restarted();
+    assert_eq!(place.flood(&Change::Disable, 50), (1, rule()), "two of three were used up before the restart");
+    place.clock.advance(Duration::from_mins(59));
+    let place = place.restarted();
+    assert_eq!(place.flood(&Change::Disable, 5), (0, rule()), "the hour is not over");
+    // Nothing else is used up by it.
+    assert_eq!(place.flood(&Change::Delete, 5).0, 2);
+    assert_eq!(place.flood(&Change::SetPassword(password()), 5).0, 4);
+    place.clock.advance(Duration::from_secs(121));
+    assert_eq!(place.flood(&Change::Disable, 5), (3, rule()), "the hour is over");
+}
+
+#[test]
+fn so_many_passwords_are_set_within_a_minute_those_of_new_users_with_them() {
+    let place = Place::with(MORE_LIMITS);
+    let rule = || Some("max_password_sets_per_minute".to_owned());
+    let (set, with, without) =
+        (Change::SetPassword(password()), Change::Create(new(Some(password()))), Change::Create(new(None)));
+    assert_eq!((place.flood(&set, 1), place.flood(&with, 2)), ((1, None), (2, None)));
+    let place = place.restarted();
+    assert_eq!(place.flood(&set, 50), (1, rule()), "three of four were used up before the restart");
+    assert_eq!(place.flood(&with, 5), (0, rule()), "a new user with a password counts as one");
+    assert_eq!(place.flood(&without, 50), (50, None), "a new user without one does not");
+    place.clock.advance(Duration::from_secs(58));
+    let place = place.restarted();
+    assert_eq!((place.flood(&set, 5), place.flood(&with, 5)), ((0, rule()), (0, rule())), "the minute is not over");
+    place.clock.advance(Duration::from_secs(4));
+    assert_eq!(place.flood(&with, 9), (4, rule()), "the minute is over");
+}
+
+fn password() -> NewPassword {
+    NewPassword { password: "secret".to_owned().into(), must_change: false }
+}
+
+fn new(password: Option<NewPassword>) -> Create {
+    let (attributes, members) = (Vec::new(), Vec::new());
+    Create { container: None, attributes, enabled: true, password, members, existing: Existing::Conflict }
 }
 
 #[test]

@@ -177,6 +177,8 @@ fn limit(counted: Counted, thresholds: &Thresholds) -> (Limit, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provisioning::change::Reference;
+    use crate::provisioning::settings::BothChanged;
 
     fn one(change: Change) -> Vec<Step> {
         vec![Step { entry: None, change }]
@@ -202,6 +204,68 @@ mod tests {
         let thresholds = Thresholds { deletes: Limit { number: 1, percent: 10 }, ..Thresholds::default() };
         assert!((0..5).all(|_| pace.admit((&one(Change::Delete), false), &thresholds, 50, now).is_ok()));
         assert!(pace.admit((&one(Change::Delete), false), &thresholds, 50, now).is_err());
+    }
+
+    fn update() -> Change {
+        Change::Update { changes: Vec::new(), both_changed: BothChanged::default() }
+    }
+
+    fn removing(number: u64) -> Change {
+        let member = |number: u64| Reference { external_id: format!("id-{number}"), ..Reference::default() };
+        Change::Members { add: vec![member(0)], remove: (1..=number).map(member).collect() }
+    }
+
+    #[test]
+    fn updates_moves_and_changes_of_members_are_counted_together() {
+        let thresholds = Thresholds { updates: Limit { number: 3, percent: 0 }, ..Thresholds::default() };
+        let (mut pace, now) = (Pace::default(), Timestamp::UNIX_EPOCH);
+        let moved = Change::Move { container: None, name: Some("anna.bell".to_owned()) };
+        for change in [update(), moved, removing(0)] {
+            assert_eq!(pace.admit((&one(change), false), &thresholds, 50, now), Ok(()));
+        }
+        let held = pace.admit((&one(update()), false), &thresholds, 50, now);
+        assert_eq!(held, Err("more than 3 objects changed within an hour".to_owned()));
+        let later = now + SignedDuration::from_mins(61);
+        assert_eq!(pace.admit((&one(update()), false), &thresholds, 50, later), Ok(()));
+        // After a restart too.
+        let recent = ["update", "move", "change_members"].map(|action| (action.to_owned(), now));
+        assert!(Pace::of(recent.into()).admit((&one(update()), false), &thresholds, 50, now).is_err());
+    }
+
+    #[test]
+    fn of_many_accounts_a_share_may_be_updated() {
+        let thresholds = Thresholds { updates: Limit { number: 3, percent: 2 }, ..Thresholds::default() };
+        let (mut pace, now) = (Pace::default(), Timestamp::UNIX_EPOCH);
+        assert!((0..20).all(|_| pace.admit((&one(update()), false), &thresholds, 1_000, now).is_ok()));
+        let held = pace.admit((&one(update()), false), &thresholds, 1_000, now);
+        assert_eq!(held, Err("more than 20 objects changed within an hour".to_owned()));
+    }
+
+    #[test]
+    fn each_member_who_is_removed_counts() {
+        let thresholds = Thresholds { member_removals: Limit { number: 10, percent: 0 }, ..Thresholds::default() };
+        let (mut pace, now) = (Pace::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(pace.admit((&one(removing(7)), false), &thresholds, 50, now), Ok(()));
+        let held = pace.admit((&one(removing(4)), false), &thresholds, 50, now);
+        assert_eq!(held, Err("more than 10 members removed within an hour".to_owned()));
+        // What is held is not counted, and whoever joins needs no room.
+        assert_eq!(pace.room(&removing(1), &thresholds, 50, now), 3);
+        assert_eq!(pace.admit((&one(removing(3)), false), &thresholds, 50, now), Ok(()));
+        assert_eq!(pace.admit((&one(removing(0)), false), &thresholds, 50, now), Ok(()));
+        assert!(pace.admit((&one(removing(1)), false), &thresholds, 50, now).is_err());
+        let later = now + SignedDuration::from_mins(61);
+        assert_eq!(pace.admit((&one(removing(10)), false), &thresholds, 50, later), Ok(()));
+        assert!(Pace::default().admit((&one(removing(11)), false), &thresholds, 50, now).is_err(), "all at once");
+    }
+
+    #[test]
+    fn of_many_accounts_a_share_may_be_removed_from_groups() {
+        let thresholds = Thresholds { member_removals: Limit { number: 10, percent: 5 }, ..Thresholds::default() };
+        let now = Timestamp::UNIX_EPOCH;
+        for (removed, accounts, goes) in [(50, 1_000, true), (51, 1_000, false), (10, 20, true), (11, 20, false)] {
+            let answer = Pace::default().admit((&one(removing(removed)), false), &thresholds, accounts, now);
+            assert_eq!(answer.is_ok(), goes, "{removed} of {accounts}: {answer:?}");
+        }
     }
 
     #[test]
