@@ -45,7 +45,8 @@ pub struct OperationView {
     pub target: String,
     /// Id of the directory.
     pub target_id: Uuid,
-    /// What was done: `create`, `update`, `move`, `enable`, `disable`, `delete`, or `change_members`.
+    /// What was done: `create`, `update`, `move`, `enable`, `disable`, `delete`, `set_password`, `unlock`, or
+    /// `change_members`.
     pub action: String,
     /// The values before and after; secrets are masked.
     pub changes: Value,
@@ -151,7 +152,8 @@ struct Query {
     /// All of them as a file of this form, in place of a page. Absent: a page.
     #[param(inline)]
     format: Option<ExportFormat>,
-    /// Only of this user, by user name, display name, e-mail address or id.
+    /// Only of this user, by user name, display name, e-mail address or id. A deleted user has the user name for 30 days, and
+    /// then only the id.
     user: Option<String>,
     /// Only of this group, by name or id.
     group: Option<String>,
@@ -204,7 +206,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// Lists what was done in targets, the latest first
 ///
-/// With `format` all of it is one file. A file that ends early ends in the middle of a line or with the connection.
+/// Operations are kept for 400 days after they have ended. With `format` all of it is one file. A file that ends early ends in the middle of a line or with the connection.
 #[utoipa::path(get, path = "/api/v1/reports/provisioning", tag = "provisioning", operation_id = "list_operations",
     params(Query), responses((status = 200, content(
         (Listing<OperationView> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson")))))]

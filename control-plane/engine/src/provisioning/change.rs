@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
+use postern_dn::{Dn, Rdn};
 use postern_store::PendingId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -137,6 +138,22 @@ pub struct Step {
     pub change: Change,
 }
 
+impl Step {
+    /// The values before and after, for reports. The values of attributes for which `secret` is true are masked.
+    pub fn before_and_after(&self, secret: impl Fn(&str) -> bool) -> Value {
+        let mut changes = self.change.before_and_after(secret);
+        // Where it is now, only the entry knows.
+        if let (Change::Move { container, name }, Some(entry)) = (&self.change, &self.entry)
+            && let Ok(dn) = Dn::parse(&entry.dn)
+        {
+            let parent = container.is_some().then(|| dn.parent().map(|parent| parent.to_string())).flatten();
+            let leaf = name.is_some().then(|| dn.rdns().first().and_then(Rdn::name)).flatten();
+            changes["before"] = json!({ "container": parent, "name": leaf });
+        }
+        changes
+    }
+}
+
 impl Change {
     /// The changes that somebody asked for and that this carries out, each with the name of its attribute or member.
     pub fn asked(&self) -> Vec<(PendingId, &str)> {
@@ -170,7 +187,7 @@ impl Change {
         }
     }
 
-    /// The values before and after, for reports. The values of attributes for which `secret` is true are masked.
+    /// The same, as far as the change itself knows them.
     pub fn before_and_after(&self, secret: impl Fn(&str) -> bool) -> Value {
         let shown = |name: &str, values: &[String]| match secret(name) {
             true if values.is_empty() => json!([]),

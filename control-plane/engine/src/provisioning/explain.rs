@@ -149,7 +149,7 @@ impl Target {
         let container = self.compiled.container.as_ref();
         let container = container.and_then(|rule| rule.wanted(RuleOf::Users, &subject.fields).into_iter().next());
         let step = |step: &super::change::Step| {
-            let mut changes = step.change.before_and_after(|attribute| self.is_secret(attribute));
+            let mut changes = step.before_and_after(|attribute| self.is_secret(attribute));
             let mut part = |name: &str| changes.get_mut(name).map(Value::take);
             let (before, after) = (part("before"), part("after"));
             ExplainedStep { action: step.change.action().to_owned(), before, after }

@@ -215,7 +215,7 @@ impl Making<'_> {
                     place: u32::try_from(place).unwrap_or(u32::MAX),
                     action,
                     content: serde_json::to_value(step).ok(),
-                    changes: step.change.before_and_after(|attribute| target.is_secret(attribute)),
+                    changes: step.before_and_after(|attribute| target.is_secret(attribute)),
                     outcome: None,
                 });
                 self.summary.operations += 1;

@@ -15,6 +15,17 @@ pub(super) async fn resolve(access: Access<'_>, text: &str) -> Result<UserId> {
     }
 }
 
+/// The user that this text means, or the deleted one that had this name.
+pub(super) async fn resolve_all(access: Access<'_>, text: &str) -> Result<UserId> {
+    match resolve::user(access, text).await {
+        Err(Error::NotFound(message)) => {
+            let deleted = access.store().find_deleted_user(access.organization(), text.trim()).await?;
+            deleted.map(|deleted| deleted.id).ok_or(Error::NotFound(message))
+        }
+        found => found,
+    }
+}
+
 /// Why there is no such user.
 pub(super) async fn explained(access: Access<'_>, text: &str, message: Message) -> Result<Error> {
     let (store, organization) = (access.store(), access.organization());

@@ -9,8 +9,8 @@ use super::actor::Actor;
 use super::error::{Error, Result};
 use super::known_directories::find;
 use super::pages::{Listed, uncounted};
-use super::resolve;
 use super::rights::Right;
+use super::{deleted_users, resolve};
 use crate::provisioning::change::Change;
 use crate::records::{Operation, OperationFilter, OperationId, OperationState, PageRequest, PlanId, TargetId, UserId};
 
@@ -60,10 +60,10 @@ impl ProvisioningReport<'_> {
     pub async fn filter(&self, asked: &ReportRequest) -> Result<OperationFilter> {
         let identity = match (&asked.user, &asked.group) {
             (Some(_), Some(_)) => return Err(Error::field("group", "give either a user or a group")),
-            // A deleted user can still be named by the id.
+            // A deleted user can still be named: by the id, and as long as it can be restored by the name that it had.
             (Some(user), None) => match user.parse::<UserId>() {
                 Ok(id) => Some(id.as_uuid()),
-                Err(_) => Some(resolve::user(self.0, user).await?.as_uuid()),
+                Err(_) => Some(deleted_users::resolve_all(self.0, user).await?.as_uuid()),
             },
             (None, Some(group)) => Some(resolve::group(self.0, group).await?.as_uuid()),
             (None, None) => None,

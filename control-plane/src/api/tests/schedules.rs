@@ -143,6 +143,29 @@ async fn a_paused_schedule_has_no_next_run_and_a_resumed_one_goes_on_from_now() 
 }
 
 #[tokio::test]
+async fn a_comparison_of_all_runs_by_schedule() {
+    let (site, acme) = site().await;
+    let wrong = site.post(PATH, &acme.operator, with("input", json!({"reconcile": "repair"}))).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.body);
+    assert!(wrong.body.to_string().contains("`enforce` or `report`"), "{}", wrong.body);
+    for (day, what) in [(23, "report"), (24, "enforce")] {
+        let mut body = with("input", json!({"reconcile": what}));
+        body["name"] = json!(what);
+        let made = site.post(PATH, &acme.operator, body).await;
+        assert_eq!((made.status, &made.body["input"]), (StatusCode::CREATED, &json!({"reconcile": what})));
+        let runner = Runner::new(site.store.clone(), site.api.clock.clone(), kinds::ALL);
+        site.clock.set(format!("2026-11-{day}T01:30:00Z").parse().unwrap());
+        runner.pass().await.unwrap();
+        let job = site.get("/api/v1/jobs", &acme.auditor).await.body["items"][0].clone();
+        assert_eq!((&job["kind"], &job["input"]), (&json!("import"), &json!({"reconcile": what})), "{job}");
+        assert_eq!(job["created_by"], format!("schedule {what}"));
+        let path = format!("{PATH}/{what}");
+        site.call(Method::DELETE, &path, &acme.operator, None).await;
+        site.post(&format!("/api/v1/jobs/{}/cancel", job["id"].as_str().unwrap()), &acme.operator, json!({})).await;
+    }
+}
+
+#[tokio::test]
 async fn the_last_run_says_what_came_of_it() {
     let (site, acme) = site().await;
     site.post(PATH, &acme.operator, nightly()).await;

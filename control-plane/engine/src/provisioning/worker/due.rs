@@ -247,7 +247,7 @@ impl Worker {
             account,
             place: u32::try_from(place).unwrap_or(u32::MAX),
             action: step.change.action().to_owned(),
-            changes: step.change.before_and_after(|attribute| self.target.is_secret(attribute)),
+            changes: step.before_and_after(|attribute| self.target.is_secret(attribute)),
             content: serde_json::to_value(&step).ok(),
             cause: cause.clone(),
             actor: actor.clone(),
