@@ -1,6 +1,7 @@
 //! What the organization changes happens in the directory: through the hub, the agent and a real OpenLDAP or Active Directory.
 
 mod active_directory;
+mod clash;
 mod common;
 mod consequences;
 mod faults;
@@ -15,10 +16,12 @@ mod passwords;
 mod plans;
 mod points;
 mod read_only;
+mod reconcile;
 mod refused_member;
 mod same_name;
 mod settings;
 mod steps;
 mod switches;
+mod trace;
 mod two_agents;
 mod write_through;

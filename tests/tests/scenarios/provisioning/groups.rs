@@ -64,6 +64,55 @@ pub(crate) async fn members_of(site: &Site, group: &str) -> Result<Vec<String>> 
 }
 
 #[test]
+fn a_group_is_renamed_and_described_and_keeps_its_id_and_members() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = site.api.post("/api/v1/groups", json!({"display_name": "Pilots"})).await?;
+        let group = group["id"].as_str().context("no id")?.to_owned();
+        let switches =
+            json!({ "create_users": true, "create_groups": true, "edit_groups": true, "sync_members": true });
+        provision(&site, json!({ "switches": switches, "assignment": { "kind": "all" }, "groups": [group] })).await?;
+        let anna = user(&site, "anna").await?;
+        site.api.put(&format!("/api/v1/groups/{group}/members/{anna}"), &json!({})).await?;
+        wait::until_true("anna is a member", wait::SOON, async || Ok(members_of(&site, "Pilots").await? == ["anna"]))
+            .await?;
+        nothing_under_way(&site).await?;
+        let id = async |name: &str| {
+            let found = site.slapd.entries(&format!("(cn={name})")).await?;
+            let dn = found.first().context("there is no such group")?.dn.clone();
+            anyhow::Ok(site.slapd.operational(&dn).await?.text("entryUUID"))
+        };
+        let before = id("Pilots").await?;
+        let described = async |name: &str, text: &str| {
+            let found = site.slapd.entries(&format!("(cn={name})")).await?;
+            anyhow::Ok(found.first().is_some_and(|entry| entry.text("description") == text))
+        };
+        let path = format!("/api/v1/groups/{group}");
+        site.api.patch(&path, json!({ "description": "Who flies" })).await?;
+        wait::until_true("it is described", wait::SOON, async || described("Pilots", "Who flies").await).await?;
+        // Both at once: an operation for the name, and one for the rest.
+        site.api.patch(&path, json!({ "display_name": "Crew, all", "description": "Who flies, and others" })).await?;
+        wait::until_true("it is renamed", wait::SOON, async || described("Crew, all", "Who flies, and others").await)
+            .await?;
+        nothing_under_way(&site).await?;
+        ensure!(id("Crew, all").await? == before && site.slapd.entries("(cn=Pilots)").await?.is_empty());
+        ensure!(members_of(&site, "Crew, all").await? == ["anna"]);
+        let moved = site.api.get("/api/v1/reports/provisioning?action=move").await?;
+        ensure!(moved["items"][0]["state"] == "succeeded" && moved["items"][0]["kind"] == "group", "{moved:#}");
+        // Members follow the group under its new name.
+        site.api.delete(&format!("{path}/members/{anna}")).await?;
+        wait::until_true("nobody is a member", wait::SOON, async || {
+            Ok(members_of(&site, "Crew, all").await?.is_empty())
+        })
+        .await?;
+        site.api.patch(&path, json!({ "description": null })).await?;
+        wait::until_true("it is described no more", wait::SOON, async || described("Crew, all", "").await).await?;
+        nothing_under_way(&site).await?;
+        rests(&site.api).await
+    })
+}
+
+#[test]
 fn a_group_within_a_group_is_a_member_or_its_users_are() -> Result<()> {
     scenario(async |stage| {
         let site = start(stage).await?;

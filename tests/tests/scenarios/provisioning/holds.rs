@@ -52,3 +52,48 @@ fn deletions_beyond_the_threshold_wait_and_only_what_is_approved_is_sent() -> Re
         Ok(())
     })
 }
+
+#[test]
+fn all_that_are_held_are_rejected_or_approved_at_once() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let mut settings = all();
+        settings["thresholds"] = json!({ "deletes": { "number": 0 } });
+        provision(&site, settings).await?;
+        let mut ids = Vec::new();
+        for name in ["anna", "bert", "cora"] {
+            let id = user(&site, name).await?;
+            ended(&site, &id, "create").await?;
+            ids.push(id);
+        }
+        for id in &ids {
+            site.api.delete(&format!("/api/v1/users/{id}")).await?;
+        }
+        let all_held = async || {
+            wait::until_true("all are held", wait::SOON, async || Ok(in_state(&site, "held").await?.len() == 3)).await
+        };
+        let path = |what: &str| format!("/api/v1/directories/{DIRECTORY}/provisioning/{what}");
+        all_held().await?;
+        let rejected = site.api.post(&path("reject"), json!({})).await?;
+        ensure!(rejected["decided"] == 3 && in_state(&site, "held").await?.is_empty(), "{rejected:#}");
+        ensure!(site.slapd.users().await?.len() == 3 + 3, "nobody was deleted");
+        site.api.post(&path("compare"), json!({})).await?;
+        all_held().await?;
+        let approved = site.api.post(&path("approve"), json!({})).await?;
+        ensure!(approved["decided"] == 3, "{approved:#}");
+        for id in &ids {
+            let gone = ended(&site, id, "delete").await?;
+            ensure!(gone["state"] == "succeeded" && gone["approved_by"].is_string(), "{gone:#}");
+        }
+        ensure!(site.slapd.users().await?.len() == 3 && in_state(&site, "held").await?.is_empty());
+        let (status, _) = site.api.send(reqwest::Method::POST, &path("approve"), Some(&json!({}))).await?;
+        ensure!(status == 409, "nothing is left to approve: {status}");
+        // The report finds a deleted user by the name, too.
+        let report = site.api.get("/api/v1/reports/provisioning?user=anna&action=delete&state=succeeded").await?;
+        ensure!(report["items"][0]["identity_id"] == ids[0].as_str(), "{report:#}");
+        let (status, refused) =
+            site.api.send(reqwest::Method::GET, "/api/v1/reports/provisioning?user=zoe", None).await?;
+        ensure!(status == 404, "{status} {refused:#}");
+        Ok(())
+    })
+}

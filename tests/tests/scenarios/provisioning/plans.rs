@@ -4,11 +4,13 @@
 use anyhow::{Context as _, Result, ensure};
 use postern_tests::api::Api;
 use postern_tests::site::{DIRECTORY, Site};
+use postern_tests::slapd::SUFFIX;
 use postern_tests::{scenario, wait};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::provisioning::common::{all, in_state, provision, start, user};
+use crate::provisioning::common::{all, in_state, nothing_under_way, provision, start, user};
+use crate::provisioning::groups::members_of;
 
 /// Plans, and waits until the plan is made.
 pub(crate) async fn plan(api: &Api, asked: Value) -> Result<Value> {
@@ -132,6 +134,59 @@ fn a_plan_is_carried_out_exactly_and_what_has_changed_is_refused_and_planned_aga
         })
         .await?;
         ensure!(writes(&site) == 3 && site.slapd.entries("(mail=other@corp.example)").await?.len() == 1);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_plan_shows_before_and_after_of_values_names_and_members() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = site.api.post("/api/v1/groups", json!({ "display_name": "Pilots" })).await?;
+        let group = group["id"].as_str().context("no id")?.to_owned();
+        let mut settings = all();
+        for switch in ["create_groups", "sync_members"] {
+            settings["switches"][switch] = json!(true);
+        }
+        settings["groups"] = json!([group]);
+        provision(&site, settings.clone()).await?;
+        let (anna, bert) = (user(&site, "plan-anna").await?, user(&site, "plan-bert").await?);
+        let cora = user(&site, "plan-cora").await?;
+        let member = |id: &str| format!("/api/v1/groups/{group}/members/{id}");
+        site.api.put(&member(&anna), &json!({})).await?;
+        wait::until_true("she is a member", wait::SOON, async || {
+            Ok(members_of(&site, "Pilots").await? == ["plan-anna"])
+        })
+        .await?;
+        nothing_under_way(&site).await?;
+        settings["mode"] = json!("report");
+        provision(&site, settings).await?;
+        let before = writes(&site);
+        let change = json!({ "email": "bell@corp.example", "user_name": "plan-bell" });
+        site.api.patch(&format!("/api/v1/users/{cora}"), change).await?;
+        site.api.put(&member(&bert), &json!({})).await?;
+        site.api.delete(&member(&anna)).await?;
+        let shown = plan(&site.api, json!({})).await?;
+        let actions = json!({ "update": 1, "move": 1, "change_members": 1 });
+        ensure!(shown["summary"]["actions"] == actions, "{shown:#}");
+        let rows = operations(&site, &shown).await?;
+        let of = |action: &str| rows.iter().find(|row| row["action"] == action).cloned().unwrap_or_default();
+        let update = of("update");
+        ensure!(update["before"]["mail"] == json!(["plan-cora@corp.example"]), "{update:#}");
+        ensure!(update["after"]["mail"] == json!(["bell@corp.example"]), "{update:#}");
+        let renamed = of("move");
+        ensure!(renamed["before"] == json!({ "container": null, "name": "plan-cora" }), "{renamed:#}");
+        ensure!(renamed["after"] == json!({ "container": null, "name": "plan-bell" }), "{renamed:#}");
+        let dn = |name: &str| format!("uid={name},ou=people,{SUFFIX}");
+        let members = of("change_members");
+        ensure!(members["kind"] == "group" && members["name"] == "Pilots", "{members:#}");
+        ensure!(members["before"] == json!({ "members": [dn("plan-anna")] }), "{members:#}");
+        ensure!(members["after"] == json!({ "members": [dn("plan-bert")] }), "{members:#}");
+        ensure!(writes(&site) == before, "nothing is sent by a plan");
+        site.api.post(&path(&shown, "/apply"), json!({})).await?;
+        over(&site, &shown).await?;
+        ensure!(members_of(&site, "Pilots").await? == ["plan-bert"]);
+        ensure!(site.slapd.entries("(&(uid=plan-bell)(mail=bell@corp.example))").await?.len() == 1);
         Ok(())
     })
 }
