@@ -2,6 +2,7 @@
 
 mod command;
 mod figures;
+mod hostile;
 mod identities;
 mod import;
 mod kills;
@@ -36,6 +37,8 @@ enum What {
     Provisioning(provisioning::Arguments),
     /// Processes are killed at random points while changes go out to OpenLDAP.
     Kills(kills::Arguments),
+    /// A hostile control plane asks for what the site forbids.
+    Hostile(hostile::Arguments),
 }
 
 /// Runs one benchmark and prints what it saw.
@@ -48,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         What::Identities(identities) => runtime.block_on(identities::run(identities))?,
         What::Provisioning(provisioning) => runtime.block_on(provisioning::run(provisioning))?,
         What::Kills(kills) => runtime.block_on(kills::run(kills))?,
+        What::Hostile(hostile) => hostile::run(hostile)?,
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use postern_agent::served::write::{
-    AttributeChange, BothChanged, Change, Create, Existing, MemberChange, Move, Operation, Subject,
+    AttributeChange, BothChanged, Change, Create, Existing, MemberChange, Move, NewPassword, Operation, Subject,
 };
 use postern_directory::Phase;
 use postern_tests::slapd::SUFFIX;
@@ -78,14 +78,20 @@ impl Maker<'_> {
     }
 
     fn any_change(&mut self) -> Change {
-        match self.chance.below(6) {
+        match self.chance.below(8) {
             0 => Change::Update(vec![attribute("mail", "evil@corp.example")]),
             1 => Change::Delete,
             2 => Change::Disable,
+            6 => Change::Unlock,
+            7 => self.new_password(),
             3 => Change::Move(Move { container: None, name: Some("evil".to_owned()) }),
             4 => Change::Move(Move { container: Some(String::new()), name: None }),
             _ => Change::Enable,
         }
+    }
+
+    fn new_password(&mut self) -> Change {
+        Change::SetPassword(password(self.chance.one_in(2)))
     }
 
     fn create(&mut self, container: Option<String>, more: &[&str]) -> Operation {
@@ -97,7 +103,8 @@ impl Maker<'_> {
         }
         let attributes = attributes.into_iter().map(|(name, value)| (name, vec![Bytes::from(value)])).collect();
         let existing = if self.chance.one_in(2) { Existing::Adopt } else { Existing::Conflict };
-        let create = Create { container, attributes, enabled: true, password: None, members: Vec::new(), existing };
+        let password = self.chance.one_in(3).then(|| password(false));
+        let create = Create { container, attributes, enabled: true, password, members: Vec::new(), existing };
         Operation { phase: Phase::Users, subject: Subject::default(), change: Change::Create(create) }
     }
 
@@ -123,6 +130,66 @@ impl Maker<'_> {
         Operation { phase: Phase::Groups, subject: self.subject(TEAM), change }
     }
 
+    /// A new group: of the name of a protected one, with somebody protected, elsewhere, or with what may not be written.
+    fn new_group(&mut self) -> Operation {
+        let name = format!("group{}", self.chance.below(1_000_000));
+        let (mut name, mut container, mut members, mut more) = (name, None, Vec::new(), None);
+        match self.chance.below(4) {
+            0 => name = self.chance.cased("admins"),
+            1 => {
+                let all = [&PROTECTED[1..], &PROTECTED_GROUPS[..]].concat();
+                let of = self.chance.of(&all);
+                members = vec![Subject { dn: None, external_id: Some((self.id_of)(of)) }];
+            }
+            2 => container = Some(self.outside_of_groups()),
+            _ => more = Some(self.chance.of(&["owner", "seeAlso;x-a", "2.5.4.15", "MEMBER"])),
+        }
+        let attributes = [("cn", name.as_str())].into_iter().chain(more.map(|name| (name, "x")));
+        let attributes =
+            attributes.map(|(name, value)| (name.to_owned(), vec![Bytes::from(value.to_owned())])).collect();
+        let existing = if self.chance.one_in(2) { Existing::Adopt } else { Existing::Conflict };
+        let create = Create { container, attributes, enabled: true, password: None, members, existing };
+        Operation { phase: Phase::Groups, subject: Subject::default(), change: Change::Create(create) }
+    }
+
+    /// The end of a group, or another name or place for it.
+    fn of_group(&mut self) -> Operation {
+        let change = match self.chance.below(4) {
+            // None may be deleted, and no protected one renamed or moved.
+            0 => return self.on_group(&[TEAM, PROTECTED_GROUPS[0], PROTECTED_GROUPS[1]], Change::Delete),
+            1 => renamed(&format!("evil{}", self.chance.below(1_000))),
+            2 => Change::Update(vec![attribute("description", "evil")]),
+            _ => Change::Move(Move { container: Some(self.outside_of_groups()), name: None }),
+        };
+        self.on_group(&PROTECTED_GROUPS, change)
+    }
+
+    /// A group that may be written gets the name of a protected one, or a place elsewhere, or an attribute that is the site's.
+    fn of_team(&mut self) -> Operation {
+        let change = match self.chance.below(3) {
+            0 => renamed(&self.chance.cased("admins")),
+            1 => Change::Move(Move { container: Some(self.outside_of_groups()), name: None }),
+            _ => {
+                let name = self.chance.of(&["owner", "seeAlso", "businessCategory", "objectClass", "2.5.4.31"]);
+                let name = self.chance.cased(name);
+                self.update(&name)
+            }
+        };
+        self.on_group(&[TEAM], change)
+    }
+
+    fn on_group(&mut self, groups: &[&str], change: Change) -> Operation {
+        let of = self.chance.of(groups);
+        let (id, dn) = ((self.id_of)(of), self.dn(of));
+        let subject = if self.chance.one_in(2) { Subject::id(id) } else { Subject { external_id: None, dn: Some(dn) } };
+        Operation { phase: Phase::Groups, subject, change }
+    }
+
+    fn outside_of_groups(&mut self) -> String {
+        let of = self.chance.of(&["ou=people,", "ou=guests,ou=people,", "ou=board,ou=staff,ou=people,", ""]);
+        self.dn(of)
+    }
+
     /// A container outside of the site's own by its whole DN, or a protected one below it.
     fn elsewhere(&mut self) -> String {
         let whole = ["ou=people,", "ou=guests,ou=people,", "ou=board,ou=staff,ou=people,", "ou=groups,", ""];
@@ -136,7 +203,15 @@ impl Maker<'_> {
     /// One that the policy forbids, or that means nobody.
     pub(crate) fn next(&mut self) -> Operation {
         let users = |subject, change| Operation { phase: Phase::Users, subject, change };
-        match self.chance.below(12) {
+        match self.chance.below(16) {
+            11 => self.new_group(),
+            12 => self.of_group(),
+            13 => self.of_team(),
+            14 => {
+                let all = [&WRITABLE[..], &PROTECTED[..], &READ_ONLY_PEOPLE[..]].concat();
+                let of = self.chance.of(&all);
+                users(self.subject(of), self.new_password())
+            }
             0 => {
                 let subject = self.subject(WRITABLE[0]);
                 let kinds = [Change::Enable, Change::Disable, Change::Unlock, Change::Delete];
@@ -183,6 +258,10 @@ impl Maker<'_> {
 fn attribute(name: &str, value: &str) -> AttributeChange {
     let wanted = vec![Bytes::from(value.to_owned())];
     AttributeChange { name: name.to_owned(), known: None, wanted, both_changed: BothChanged::SourceWins }
+}
+
+fn password(must_change: bool) -> NewPassword {
+    NewPassword { password: "Ev1l!horse".to_owned().into(), must_change }
 }
 
 /// Another name in the same container.

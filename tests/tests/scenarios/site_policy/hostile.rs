@@ -21,8 +21,10 @@ use crate::site_policy::chance::Chance;
 use crate::site_policy::forbidden::Maker;
 use crate::site_policy::tree::{PEOPLE, policy, tree};
 
-/// How many operations are tried.
+/// How many operations are tried, unless [`VARIABLE`] says so.
 const TRIES: u32 = 5_000;
+/// `cargo xtask bench hostile --tries 100000` sets it.
+const VARIABLE: &str = "POSTERN_HOSTILE_TRIES";
 const SEED: u64 = 0x5057_0051;
 
 struct Site {
@@ -70,9 +72,31 @@ async fn ids(server: &Slapd) -> Result<BTreeMap<String, String>> {
     Ok(ids)
 }
 
+/// The agent's own log, with the files that were put aside.
 fn log(stage: &Stage) -> Result<Vec<Value>> {
-    let text = std::fs::read_to_string(stage.path().join("audit.jsonl"))?;
-    text.lines().map(|line| serde_json::from_str(line).context("a line of the log")).collect()
+    let mut lines = Vec::new();
+    let aside = (1..10).rev().map(|number| format!("audit.jsonl.{number}"));
+    for name in aside.chain(["audit.jsonl".to_owned()]) {
+        let text = match std::fs::read_to_string(stage.path().join(&name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            text => text.context(name)?,
+        };
+        for line in text.lines() {
+            lines.push(serde_json::from_str(line).context("a line of the log")?);
+        }
+    }
+    Ok(lines)
+}
+
+fn tries() -> Result<u32> {
+    std::env::var(VARIABLE).map_or(Ok(TRIES), |number| number.parse().context(VARIABLE))
+}
+
+/// Of which kind an operation is, for the eye.
+fn kind(operation: &Operation) -> String {
+    let change = format!("{:?}", operation.change);
+    let change: String = change.chars().take_while(char::is_ascii_alphanumeric).collect();
+    format!("{:?} {change}", operation.phase)
 }
 
 #[test]
@@ -86,8 +110,10 @@ fn a_hostile_control_plane_gets_nothing_written() -> Result<()> {
         let id_of = |dn: &str| ids.get(dn).cloned().unwrap_or_default();
         let mut maker = Maker { chance: Chance(SEED), id_of: &id_of };
         let mut denied: BTreeMap<String, u32> = BTreeMap::new();
-        for number in 0..TRIES {
+        let mut kinds: BTreeMap<String, u32> = BTreeMap::new();
+        for number in 0..tries()? {
             let operation = maker.next();
+            *kinds.entry(kind(&operation)).or_default() += 1;
             match site.operate(&operation).await {
                 // Whoever is not there is deleted already.
                 Ok(done) if done.effect == Effect::AlreadySo && matches!(operation.change, Change::Delete) => {}
@@ -105,6 +131,7 @@ fn a_hostile_control_plane_gets_nothing_written() -> Result<()> {
         for rule in rules.into_iter().chain(["max_deletes_per_hour"]) {
             ensure!(denied.keys().any(|message| message.ends_with(rule)), "{rule} was never broken: {denied:#?}");
         }
+        println!("{} operations: {kinds:#?}\n{denied:#?}", tries()?);
         let refused: u32 = denied.iter().filter(|(key, _)| key.contains("policy")).map(|(_, count)| count).sum();
         let lines = log(stage)?;
         let noted = lines.iter().filter(|line| line["outcome"] == "denied_by_site_policy").count();
