@@ -1,4 +1,4 @@
-//! Entries into chunks: the same entry always in the same bytes, so that its content hash tells whether it changed.
+//! Entries into chunks: the same entry always in the same bytes, so that its content hash shows whether it changed.
 
 use bytes::Bytes;
 use postern_proto::chunk::{self, ChunkWriter, Kind, MemberForm};

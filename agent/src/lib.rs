@@ -1,6 +1,5 @@
 //! The Postern agent as a library: a session with a control plane that executes commands against the directories
-//! that it serves. The program `postern-agent` wraps it; the control plane's hosted mode and simulated agents in
-//! tests use it as it is.
+//! that it serves. The program `postern-agent` wraps it; simulated agents in tests use it as it is.
 
 pub mod agent;
 pub mod certificate;

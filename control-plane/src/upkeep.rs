@@ -59,14 +59,14 @@ pub(crate) fn start(upkeep: Upkeep, supervisor: &Supervisor) {
 }
 
 /// Forgets users and groups that were deleted long ago.
-async fn purge(upkeep: &Upkeep) {
-    let Ok(before) = upkeep.clock.now().checked_sub(DELETED) else { return };
-    match upkeep.store.purge_users(before).await {
+pub(crate) async fn purge(store: &Store, clock: &SharedClock) {
+    let Ok(before) = clock.now().checked_sub(DELETED) else { return };
+    match store.purge_users(before).await {
         Ok(0) => {}
         Ok(users) => tracing::info!(users, "users.purged"),
         Err(error) => tracing::warn!(error = chain(&error), "users.not_purged"),
     }
-    match upkeep.store.purge_groups(before).await {
+    match store.purge_groups(before).await {
         Ok(0) => {}
         Ok(groups) => tracing::info!(groups, "groups.purged"),
         Err(error) => tracing::warn!(error = chain(&error), "groups.not_purged"),
@@ -228,7 +228,7 @@ async fn tidy(upkeep: Upkeep) {
         if let Err(error) = end_suspensions(&upkeep).await {
             tracing::warn!(error = chain(&error), "users.not_enabled");
         }
-        purge(&upkeep).await;
+        purge(&upkeep.store, &upkeep.clock).await;
         forget_operations(&upkeep).await;
         forget_refused(&upkeep).await;
         if let Err(error) = forget_plans(&upkeep).await {

@@ -5,6 +5,7 @@ mod bind;
 mod defaults;
 mod named_groups;
 mod rights;
+mod rows;
 mod sample;
 mod source;
 mod switches;
@@ -21,6 +22,8 @@ use crate::connection::{Connection, Servers};
 use crate::error::{Error, Step};
 use crate::flavour::Flavour;
 use crate::root_dse::RootDse;
+
+pub use self::rows::ROWS;
 
 /// How a step went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
@@ -118,6 +121,7 @@ pub(crate) async fn run(servers: &Servers) -> Vec<Check> {
 
 impl<'d> Diagnosis<'d> {
     fn note(&mut self, name: &'static str, finding: Finding) {
+        debug_assert!(ROWS.iter().any(|(known, ..)| *known == name), "{name} is not in the handbook");
         let elapsed = self.began.elapsed();
         let Finding { state, detail, local, cure } = finding;
         self.checks.push(Check { name: name.to_owned(), state, detail, detail_local: local, cure, elapsed });

@@ -172,7 +172,7 @@ impl Servers {
         Question { servers: self, asked: 0 }
     }
 
-    /// Whether another server may do better than the one that accepted us and then failed; whoever comes next begins
+    /// Whether another server may do better than the one that accepted us and then failed; the next connection begins
     /// with it.
     fn pass_over(&self, server: usize, error: &Error) -> bool {
         let count = self.urls.len();

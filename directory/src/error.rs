@@ -1,4 +1,4 @@
-//! What can go wrong between the agent and a directory, told thrice: for the local log (`Display` and sources, which may
+//! What can go wrong between the agent and a directory, in three texts: for the local log (`Display` and sources, which may
 //! name servers and DNs), for the control plane (`public_message`, which names no configuration), and as a class.
 
 mod results;

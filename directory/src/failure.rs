@@ -1,10 +1,12 @@
 //! Why an operation did not reach its end, in words for people and without a word of the configuration.
 
 mod meaning;
+mod results;
 
 use thiserror::Error;
 
 pub use self::meaning::{Action, Refusal};
+pub use self::results::{ResultWords, results};
 
 /// The site's policy forbids it.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]

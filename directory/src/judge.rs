@@ -1,5 +1,5 @@
 //! Whether a switch that an entry does not show is absent or hidden from us. Servers answer both alike; with one look at an
-//! entry of each container they can be told apart, at no cost for each entry.
+//! entry of each container they can be distinguished, at no cost for each entry.
 //!
 //! 389 Directory Server says what rights we have (Get Effective Rights). Others are asked for the entry by a filter that is
 //! true of every entry whose attribute we may search, and undefined of one whose attribute is hidden (RFC 4511 §4.5.1.7).

@@ -47,7 +47,7 @@ pub mod write;
 pub use attributes::is_withheld;
 pub use bind::BindRefusal;
 pub use bind_memory::BindMemory;
-pub use check::{Check, CheckState};
+pub use check::{Check, CheckState, ROWS as CHECK_ROWS};
 pub use config::{
     ConfigError, DirectoryConfig, DisableBy, GroupsConfig, MemberForm, PolicyConfig, Problem, Scope, SecretError,
     UsersConfig, WriteConfig,
@@ -56,6 +56,7 @@ pub use directory::Directory;
 pub use entry::{Entry, Unusable};
 pub use enumerate::{Enumeration, Page};
 pub use error::{Class, Error, Phase, Progress, Step};
+pub use failure::{ResultWords, results as ldap_results};
 pub use flavour::{Flavour, Switch, external_id};
 pub use lookup::LookedUp;
 pub use root_dse::RootDse;

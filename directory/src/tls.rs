@@ -1,5 +1,5 @@
 //! TLS to directory servers: our own `rustls` configuration every time (ring, named roots, host names always verified),
-//! and a failure told with the issuer and the names in the certificate, so that an administrator knows what to install.
+//! and a failure shown with the issuer and the names in the certificate, so that an administrator knows what to install.
 
 mod verifier;
 

@@ -1,4 +1,4 @@
-//! What the process tells systemd, if it runs under systemd: that it serves, that it is alive, that it reads its file
+//! What the process reports to systemd, if it runs under systemd: that it serves, that it is alive, that it reads its file
 //! again, that it stops (`sd_notify(3)`). Elsewhere nothing is said.
 
 use std::time::Duration;

@@ -19,9 +19,13 @@ pub(crate) struct Arguments {
 type Source = (&'static str, &'static [&'static str]);
 
 /// File, and the programs and what to call it with. A file with several rows gets their outputs one after the other.
-const REFERENCES: [(&str, &[Source]); 3] = [
+const REFERENCES: [(&str, &[Source]); 4] = [
     ("docs/openapi.json", &[("postern", &["docs", "openapi"])]),
     ("docs/cli.md", &[("postern", &["docs", "cli"]), ("postern-agent", &["docs", "cli"])]),
+    (
+        "docs/troubleshooting.md",
+        &[("postern", &["docs", "troubleshooting"]), ("postern-agent", &["docs", "troubleshooting"])],
+    ),
     ("docs/configuration.md", &[("postern", &["docs", "config"]), ("postern-agent", &["docs", "config"])]),
 ];
 

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use postern_runtime::reference;
 
-use super::output;
+use super::{output, troubleshooting};
 use crate::config;
 
 /// Commands of `postern-agent docs`.
@@ -18,6 +18,8 @@ pub(super) enum Command {
     Cli,
     /// docs/configuration.md: the configuration file
     Config,
+    /// docs/troubleshooting.md: what fails, and what to do
+    Troubleshooting,
     /// Manual pages and completions for packages
     Files {
         /// Where to write them.
@@ -29,6 +31,7 @@ pub(super) fn execute(command: &Command, program: clap::Command) -> anyhow::Resu
     match command {
         Command::Cli => output::print(&cli_reference(program))?,
         Command::Config => output::print(&config::reference::markdown())?,
+        Command::Troubleshooting => output::print(&troubleshooting::markdown())?,
         Command::Files { folder } => reference::installed_files(program, folder)
             .with_context(|| format!("cannot write into {}", folder.display()))?,
     }

@@ -9,6 +9,7 @@ mod policy;
 mod run;
 mod service;
 mod status;
+mod troubleshooting;
 
 use std::process::ExitCode;
 

@@ -32,6 +32,7 @@ pub mod groups;
 pub mod jobs;
 mod known_directories;
 pub mod link_accounts;
+pub mod managers;
 pub mod mapping;
 mod mapping_facts;
 pub mod mapping_preview;

@@ -4,6 +4,7 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
+use postern_engine::identity::trial::{self, Input};
 use postern_engine::records::{Account, AccountId, AccountKind, GroupId, Switch, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -101,6 +102,26 @@ pub struct AccountView {
     pub updated_at: Timestamp,
 }
 
+/// An account, with what its values mean.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AccountDetail {
+    /// The account.
+    #[serde(flatten)]
+    pub account: AccountView,
+    /// Each attribute with its type and the meaning of its values, and what is computed from attributes, such as
+    /// `flags.disabled`. Mapping rules read the same.
+    pub meanings: Vec<Input>,
+}
+
+impl TryFrom<Account> for AccountDetail {
+    type Error = Problem;
+
+    fn try_from(account: Account) -> Result<Self, Problem> {
+        let meanings = trial::meanings(&account);
+        Ok(Self { account: account.try_into()?, meanings })
+    }
+}
+
 impl TryFrom<Account> for AccountView {
     type Error = Problem;
 
@@ -176,7 +197,7 @@ async fn list(
 /// Shows an account
 #[utoipa::path(get, path = "/api/v1/accounts/{id}", tag = "accounts", operation_id = "get_account",
     params(("id" = String, Path, description = "Id or external id of the account, or name of its user")),
-    responses((status = 200, body = AccountView)))]
-async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<AccountView>, Problem> {
+    responses((status = 200, body = AccountDetail)))]
+async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Result<Json<AccountDetail>, Problem> {
     api.services.accounts(&caller.actor)?.get(&id).await?.try_into().map(Json)
 }

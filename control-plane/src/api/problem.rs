@@ -58,6 +58,56 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::InvalidRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::Unconfirmed,
+        Self::Ambiguous,
+        Self::Merged,
+        Self::Outdated,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Unprocessable,
+        Self::IdempotencyMismatch,
+        Self::Internal,
+        Self::Unavailable,
+        Self::TooMany,
+    ];
+
+    /// Its status, `type` and title.
+    pub fn shown(self) -> (u16, String, &'static str) {
+        let (slug, title, status) = self.row();
+        (status.as_u16(), format!("{TYPE_PREFIX}{slug}"), title)
+    }
+
+    /// What to do, where the problem itself does not say better.
+    pub fn cure(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "correct the parameter or header that is named; docs/openapi.json describes each",
+            Self::Unauthenticated => "send a valid token: `Authorization: Bearer pst_…`; `postern login` stores one",
+            Self::Forbidden => "use a token with the role that is named",
+            Self::NotFound => "look the id up in the list; things of other organizations are not found either",
+            Self::MethodNotAllowed => "use a method of the header `allow`",
+            Self::Conflict => "see what it contradicts, and follow `cure`",
+            Self::Unconfirmed => "look at `effect`; send it again with `confirm` if that is wanted",
+            Self::Ambiguous => "use one of the ids of `candidates`",
+            Self::Merged => "use the id of `merged_into`",
+            Self::Outdated => "read it again, and change what it is now",
+            Self::TooLarge => "send less at a time",
+            Self::UnsupportedMediaType => "send JSON with `content-type: application/json`",
+            Self::Unprocessable => "correct the fields of `errors`",
+            Self::IdempotencyMismatch => "use a new `Idempotency-Key` for another request",
+            Self::Internal => "try again; if it stays, look in the log for the `x-request-id` of the answer",
+            Self::Unavailable => "try again after the seconds of `retry-after`; look at the database",
+            Self::TooMany => "wait for the seconds of `retry-after`, and correct the token",
+        }
+    }
+
     fn row(self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::InvalidRequest => ("invalid-request", "The request cannot be read", StatusCode::BAD_REQUEST),
@@ -164,7 +214,12 @@ impl Problem {
 
     /// What a service says about a problem of a kind.
     fn saying(kind: Kind, message: Message) -> Self {
-        let problem = Self::new(kind, message.text);
+        let errors = message.fields.into_iter().map(|field| {
+            let detail = message.text.clone();
+            FieldError { field, detail, line: None, column: None }
+        });
+        let errors: Vec<FieldError> = errors.collect();
+        let problem = errors.into_iter().fold(Self::new(kind, message.text), Self::field);
         match message.cure {
             Some(cure) => problem.cure(cure),
             None => problem,

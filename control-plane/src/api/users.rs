@@ -9,6 +9,7 @@ use postern_engine::records::{
     GroupId, GroupRow, IdentityFilter, OwnedUser, PendingChange, Suspension, UserFilter, UserId, UserRow,
 };
 use postern_engine::services::Search;
+use postern_engine::services::managers::Manager;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -69,10 +70,47 @@ pub struct UserDetail {
     /// Changes of these fields that the directory has not made yet, or has refused.
     #[serde(default)]
     pub pending: Vec<PendingView>,
+    /// The manager, as the first of its directories that names one says. `null`: none does.
+    #[serde(default)]
+    pub manager: Option<ManagerView>,
     /// Its accounts.
     pub accounts: Vec<AccountView>,
     /// The groups that it is a direct member of; a thousand at most.
     pub groups: Vec<GroupRef>,
+}
+
+/// The manager of a user.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ManagerView {
+    /// The directory that names the manager.
+    pub directory: String,
+    /// The DN of the manager's entry.
+    pub dn: String,
+    /// The user of that entry. `null`: the entry was not imported, or is nobody's.
+    pub user: Option<UserRef>,
+}
+
+/// A user by id and name.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UserRef {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: UserId,
+    /// The name by which the user is known.
+    pub user_name: String,
+    /// How people see the user. `null`: not known.
+    pub display_name: Option<String>,
+}
+
+impl From<Manager> for ManagerView {
+    fn from(manager: Manager) -> Self {
+        let user = manager.user.map(|user| UserRef {
+            id: user.id,
+            user_name: user.user_name,
+            display_name: user.display_name,
+        });
+        Self { directory: manager.directory, dn: manager.dn, user }
+    }
 }
 
 /// A group by id and name.
@@ -249,6 +287,7 @@ async fn show(State(api): State<Api>, caller: Caller, Id(id): Id<String>) -> Res
         suspension: found.user.suspension.map(SuspensionView::from),
         sources: found.sources.fields().clone(),
         pending: found.pending.into_iter().map(PendingView::from).collect(),
+        manager: found.manager.map(ManagerView::from),
         accounts: found.accounts.into_iter().map(AccountView::try_from).collect::<Result<_, _>>()?,
         groups: found.groups.into_iter().map(GroupRef::from).collect(),
     };

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use postern_engine::records::AccountKind;
 
-use super::super::api::accounts::AccountView;
+use super::super::api::accounts::{AccountDetail, AccountView};
 use super::account_lines;
 use super::choice::choice;
 use super::client::Client;
@@ -62,11 +62,11 @@ pub(super) async fn run(command: Command, client: &Client, screen: &mut Screen) 
             })
         }
         Command::Show { account } => {
-            let account: AccountView = client.get(&format!("accounts/{account}"), &[]).await?;
+            let account: AccountDetail = client.get(&format!("accounts/{account}"), &[]).await?;
             if screen.is_json() {
                 return screen.json(&account);
             }
-            account_lines::account(&account, screen)
+            account_lines::whole(&account, screen)
         }
     }
 }

@@ -137,3 +137,35 @@ fn verified(verdict: &AuditVerdictView, screen: &mut Screen) -> Result<(), Error
     };
     Err(Error::AuditFault(fault))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn verdict(wrong: &Value, fault: &Value) -> Result<(), Error> {
+        let whole = wrong.is_null();
+        let verdict = json!({
+            "whole": whole, "entries": 9, "anchor": null, "head": "9:00ff", "wrong_seq": wrong, "fault": fault,
+        });
+        verified(&serde_json::from_value(verdict).unwrap(), &mut Screen::new(Box::new(std::io::sink()), false))
+    }
+
+    #[test]
+    fn a_log_that_is_not_whole_ends_the_command_with_an_error() {
+        assert!(verdict(&Value::Null, &Value::Null).is_ok());
+        for (fault, says) in [
+            ("changed", "entry 7 was changed"),
+            ("missing", "entry 7 is missing"),
+            ("foreign", "entry 7 is not part of it"),
+            ("removed", "the entries up to 7 are gone"),
+        ] {
+            let error = verdict(&json!(7), &json!(fault)).unwrap_err();
+            assert!(matches!(error, Error::AuditFault(_)) && error.exit_code() != 0, "{fault}");
+            assert!(error.explain().contains(says), "{}", error.explain());
+        }
+        let late = verdict(&json!(7), &json!("not_kept")).unwrap_err();
+        assert!(matches!(&late, Error::Usage(text) if text.contains("Give a later end")), "{late:?}");
+    }
+}

@@ -8,6 +8,7 @@ use postern_runtime::reference;
 use super::super::api::v1;
 use super::error::Error;
 use super::screen::Screen;
+use super::troubleshooting;
 use crate::config;
 
 /// Commands of `postern docs`.
@@ -19,6 +20,8 @@ pub(super) enum Command {
     Cli,
     /// docs/configuration.md: the configuration of `postern serve`
     Config,
+    /// docs/troubleshooting.md: what fails, and what to do
+    Troubleshooting,
     /// Manual pages and completions for packages
     Files {
         /// Where to write them
@@ -31,6 +34,7 @@ pub(super) fn run(command: &Command, all: clap::Command, screen: &mut Screen) ->
         Command::Openapi => screen.raw(&v1::document_json()?),
         Command::Cli => screen.raw(&cli_reference(all)),
         Command::Config => screen.raw(&config::reference()),
+        Command::Troubleshooting => screen.raw(&troubleshooting::markdown()),
         Command::Files { folder } => {
             reference::installed_files(all, folder).map_err(|source| Error::Output { path: folder.clone(), source })
         }

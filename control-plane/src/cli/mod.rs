@@ -38,6 +38,7 @@ mod screen;
 pub mod serve;
 mod table;
 mod tokens;
+mod troubleshooting;
 mod unseen;
 mod users;
 mod whoami;

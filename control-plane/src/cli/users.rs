@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use self::fields::{attributes, disabled, pending, profile};
 use super::super::api::change_users::DeletedUserView;
-use super::super::api::users::{UserDetail, UserView};
+use super::super::api::users::{ManagerView, UserDetail, UserView};
 use super::client::Client;
 use super::error::Error;
 use super::list::{Found, ListArgs};
@@ -156,6 +156,7 @@ fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
     fields.extend([
         ("missing since", time_or(user.missing_since, "-")),
         ("groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }),
+        ("manager", manager(detail.manager.as_ref())),
         ("provided by", provided_by(detail)),
         ("created", time(user.created_at)),
         ("changed", time(user.updated_at)),
@@ -168,6 +169,17 @@ fn show(detail: &UserDetail, screen: &mut Screen) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn manager(manager: Option<&ManagerView>) -> String {
+    match manager {
+        None => "-".to_owned(),
+        Some(ManagerView { dn, user: None, .. }) => format!("{dn} (no user)"),
+        Some(ManagerView { user: Some(user), .. }) => match &user.display_name {
+            Some(name) => format!("{name} ({})", user.user_name),
+            None => user.user_name.clone(),
+        },
+    }
 }
 
 /// The directories that provide the profile, each with the fields that it says.

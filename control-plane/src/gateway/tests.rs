@@ -14,6 +14,7 @@ mod imports;
 mod leavers;
 mod left_behind;
 mod limits;
+mod managers;
 mod mapping;
 mod match_rules;
 mod matching;

@@ -7,8 +7,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    AgentId, DatabaseUrl, DirectoryId, FilterBounds, GroupId, GroupRow, IdentityFilter, IdentityId, OperationFilter,
-    OperationState, OrganizationId, PageRequest, ReplicaId, Store, UserFilter, UserId, UserRow, UserSource, sqlite,
+    AccountId, AgentId, DatabaseUrl, DirectoryId, FilterBounds, GroupId, GroupRow, IdentityFilter, IdentityId,
+    OperationFilter, OperationState, OrganizationId, PageRequest, ReplicaId, Restamp, Store, UserFilter, UserId,
+    UserRow, UserSource, sqlite,
 };
 
 /// An open database.
@@ -30,6 +31,7 @@ impl Site {
     fn steps(&self) -> Vec<(String, String)> {
         let path = self.folder.path().join("postern.db");
         let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(sqlite::AS_EVERYWHERE).unwrap();
         let mut steps = Vec::new();
         for text in sqlite::seen::take(&path) {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
@@ -319,4 +321,25 @@ async fn members_are_counted_by_the_indexes_of_names_alone() {
     store.count_members(organization, directory).await.unwrap();
     store.unresolved_members(organization, directory, 10).await.unwrap();
     assert_eq!(site.by_no_other(&["accounts", "a", "b"], &indexes, &[]), []);
+}
+
+#[tokio::test]
+async fn mapping_anew_finds_accounts_and_users_by_their_ids() {
+    let site = Site::new().await;
+    let (store, organization) = (&site.store, site.store.create_organization("one", NOW).await.unwrap().id);
+    let directory = served_directory(store, organization).await;
+    let users: Vec<UserRow> = (0..2_000).map(|number| user_of(organization, &format!("user{number}"))).collect();
+    let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
+    let restamps: Vec<Restamp> =
+        ids.iter().map(|_| Restamp { account: AccountId::new(), before: [0; 16], after: [1; 16] }).collect();
+    site.steps();
+    store.user_profiles(organization, ids.iter().map(|id| id.as_uuid()).collect()).await.unwrap();
+    let mut tx = store.begin_intake(organization, directory, NOW).await.unwrap();
+    tx.held_users(&ids).await.unwrap();
+    tx.identities().update_profiles(users).await.unwrap();
+    tx.identities().lower_users(&ids).await.unwrap();
+    tx.restamp(&restamps).await.unwrap();
+    tx.commit().await.unwrap();
+    let whole = ["sqlite_autoindex_users_1", "sqlite_autoindex_accounts_1", "accounts_of_identity"];
+    assert_eq!(site.by_no_other(&["users", "accounts", "a", "h"], &[], &whole), []);
 }

@@ -57,6 +57,10 @@ const MARKED: &str = "SELECT t.id FROM provisioning p JOIN targets t ON t.seq = 
 /// Settings of connections that read.
 const READING: &str = "PRAGMA query_only = ON; PRAGMA temp_store = memory; PRAGMA cache_size = -2048";
 
+/// Settings of every connection. With an index of its own over the rows of a bulk statement, SQLite reads all users or accounts
+/// to find some hundreds: each table has the indexes that it needs.
+pub(crate) const AS_EVERYWHERE: &str = "PRAGMA automatic_index = OFF";
+
 /// An open file.
 #[derive(Clone)]
 pub(crate) struct File {
@@ -271,6 +275,7 @@ fn connect(path: &Path, pragmas: &str) -> Result<Connection> {
     let connection = Connection::open_with_flags(PathBuf::from(path), flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(pragmas)?;
+    connection.execute_batch(AS_EVERYWHERE)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }

@@ -68,7 +68,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Keeps the definitions of an organization as they are until the transaction ends: whoever changes them waits. Not a lock
+    /// Keeps the definitions of an organization as they are until the transaction ends: other changes of them wait. Not a lock
     /// of a row: new ones of this kind would go ahead of who waits. `SQLite` has one writer at a time.
     pub(crate) async fn share_definitions(&mut self, organization: OrganizationId) -> Result<()> {
         self.advise(

@@ -1,4 +1,4 @@
-//! Unique attributes of users, claimed while imports write them: whoever comes too late keeps the value that they had.
+//! Unique attributes of users, claimed while imports write them: a user who comes too late keeps the value from before.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,8 @@
-//! An organization's users: `search` and `filtered` have the lists, `writes` the writes.
+//! An organization's users: `search` and `filtered` have the lists, `writes` the writes, `named` whom entries name.
 
 mod filtered;
 mod joined;
+mod named;
 mod own;
 mod search;
 mod writes;

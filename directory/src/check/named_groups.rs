@@ -7,7 +7,7 @@ use postern_dn::Dn;
 
 use super::{CheckState, Finding};
 
-/// Most groups that are told apart.
+/// Most groups that are counted one by one.
 const MOST_GROUPS: usize = 10_000;
 
 /// The groups that some users name.

@@ -74,7 +74,7 @@ impl Reading {
     }
 
     /// Reads everything from one server. Where it fails before anything was read, the next one is asked; what was sent
-    /// cannot be taken back, but whoever starts again begins with the next. Returns what a second look goes on with.
+    /// cannot be taken back, but another start begins with the next. Returns what a second look goes on with.
     pub(super) async fn run(mut self) -> Result<Option<Session>, Error> {
         let servers = Arc::clone(&self.servers);
         let mut question = servers.question();

@@ -108,7 +108,7 @@ impl Refusal {
         matches!(self.code, 3 | 51 | 52)
     }
 
-    fn meaning(&self) -> &'static str {
+    pub(super) fn meaning(&self) -> &'static str {
         if let Some(words) = self.policy.and_then(password_rule) {
             return words;
         }

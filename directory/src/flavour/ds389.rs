@@ -31,7 +31,7 @@ pub(super) fn switch(needed: &Needed<'_>) -> Reading {
     reading
 }
 
-/// The Account Policy plug-in's view of the user: whoever has never signed in counts from the entry's creation, which is what
+/// The Account Policy plug-in's view of the user: a user who has never signed in counts from the entry's creation, which is what
 /// the plug-in does unless it is configured otherwise.
 pub(super) fn inactivity(needed: &Needed<'_>) -> Option<Inactivity> {
     let policy = needed.text("acctPolicySubentry")?.to_owned();

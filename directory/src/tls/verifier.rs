@@ -125,7 +125,7 @@ impl ServerCertVerifier for DirectoryVerifier {
     }
 }
 
-/// The context of these two tells times in seconds since 1970; the summary tells them for people.
+/// The context of these two has times in seconds since 1970; the summary has them for people.
 fn plain(error: rustls::Error) -> rustls::Error {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { .. }) => CertificateError::Expired.into(),

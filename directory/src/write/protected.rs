@@ -92,7 +92,7 @@ impl Work<'_> {
         })
     }
 
-    /// A group gives rights: whoever writes members cannot give them to the account by which the agent binds.
+    /// A group gives rights: writing members must not give them to the account by which the agent binds.
     fn not_ourselves(&self, members: &[&Dn]) -> Result<(), Error> {
         let own = self.config.bind_dn.as_deref().and_then(|name| Dn::parse(name).ok());
         let is_own = |dn: &&&Dn| self.session.own_dn.as_ref() == Some(**dn) || own.as_ref() == Some(**dn);

@@ -38,7 +38,7 @@ pub(crate) fn is_it(message: &Bytes, dn: &str, filter: &str) -> bool {
     false
 }
 
-/// The attribute by which filters are told.
+/// The attribute that a filter compares.
 pub(crate) const CLASS: &str = "objectClass";
 
 /// The classes of which a filter asks for one. `None`: it asks for something else.

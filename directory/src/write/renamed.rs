@@ -1,4 +1,4 @@
-//! Groups that name an entry by the DN that it had. Most servers leave that DN where it is, and whoever gets it next would
+//! Groups that name an entry by the DN that it had. Most servers leave that DN where it is, and the next entry of that name would
 //! inherit the memberships. So the groups get the new DN; those below an entry that is moved are called otherwise too.
 
 use bytes::Bytes;

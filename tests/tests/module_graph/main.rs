@@ -76,13 +76,29 @@ fn released_programs_are_built_without_what_is_for_tests() -> Result<()> {
     let build = format!("cargo build --profile dist {}", packages.join(" "));
     // The whole workspace at once would be built with the features that its tests ask for.
     ensure!(readme.contains(&build), "README.md does not build with: {build}");
-    let mut tree = Command::new(env!("CARGO"));
-    tree.args(["tree", "--offline", "--locked", "-e", "normal", "-f", "{p} [{f}]"]).args(packages);
-    let output = tree.current_dir(workspace()).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let tree = String::from_utf8(output.stdout)?;
+    let tree = tree(&packages)?;
     ensure!(tree.contains("postern-agent"), "{tree}");
     let tested = tree.lines().find(|line| line.contains("testing") && line.contains("postern"));
     ensure!(tested.is_none(), "{tested:?}");
     Ok(())
+}
+
+#[test]
+fn the_control_plane_is_built_without_ldap() -> Result<()> {
+    let tree = tree(&["-p", "postern-control-plane"])?;
+    ensure!(tree.contains("postern-engine") && tree.contains("postern-dn"), "{tree}");
+    // A change there would otherwise build the engine anew.
+    for other in ["ldap3", "postern-directory ", "postern-agent"] {
+        ensure!(!tree.contains(other), "{other}: {tree}");
+    }
+    Ok(())
+}
+
+/// What released programs of these packages are built of.
+fn tree(packages: &[&str]) -> Result<String> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--offline", "--locked", "-e", "normal", "-f", "{p} [{f}]"]).args(packages);
+    let output = tree.current_dir(workspace()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
 }

@@ -111,7 +111,7 @@ fn watch(command: &mut Command) -> Result<Usage> {
         let watcher = threads.spawn(|| {
             let mut seen = Usage::default();
             while !ended.load(Ordering::Relaxed) {
-                // Until it is waited for, one that has ended tells its time, but its memory is gone.
+                // Until it is waited for, one that has ended shows its time, but its memory is gone.
                 if let Ok(now) = Usage::of(pid) {
                     let peak = seen.peak_resident_bytes.max(now.peak_resident_bytes);
                     seen = Usage { peak_resident_bytes: peak, ..now };

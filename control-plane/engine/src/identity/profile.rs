@@ -209,7 +209,9 @@ fn text(field: &str, given: &str) -> Result<String, Wrong> {
     unseen_in(text).map_or_else(|| Ok(text.to_owned()), |rule| Err(wrong(field, rule)))
 }
 
-/// A user name as it is compared: without regard to letter case, and prepared as RFC 8265 does.
+/// A user name as it is compared: without regard to letter case, width and form, as directories compare names (RFC 4518
+/// §2). It joins all that RFC 8265 §3.3 joins, and more; its classes of forbidden characters are not applied, because
+/// directories have names with blanks.
 pub fn name_key(user_name: &str) -> String {
     fold(user_name)
 }

@@ -34,6 +34,14 @@ impl<'a> StoredAccount<'a> {
         Some(Self { account, external_id: account.external_key.to_text(), attributes })
     }
 
+    /// The first value of the attribute of this standard name, in lower case. `None`: it has none, or it is no text.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let is =
+            |known: &str| postern_dn::attribute_names::standard_name(known).unwrap_or(known).eq_ignore_ascii_case(name);
+        let (_, values) = self.attributes.0.iter().find(|(known, _)| is(known))?;
+        values.first().and_then(|value| std::str::from_utf8(value.bytes()).ok()).map(str::to_owned)
+    }
+
     /// The names of its attributes.
     pub(super) fn names(&self) -> Vec<&str> {
         self.attributes.0.iter().map(|(name, _)| &**name).collect()
@@ -63,7 +71,7 @@ impl<'a> StoredAccount<'a> {
     }
 
     /// Whether the values at this place were binary when they came.
-    fn is_binary(&self, place: usize) -> bool {
+    pub(super) fn is_binary(&self, place: usize) -> bool {
         let values = self.attributes.0.get(place).map_or(&[][..], |(_, values)| values);
         values.iter().any(|value| matches!(value, StoredValue::Bytes(_)))
             && !values.iter().any(|value| matches!(value, StoredValue::Text(_)))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use postern_store::Account;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -72,7 +73,7 @@ pub fn try_rules(
     let read: Vec<&String> = outcomes.iter().flat_map(|outcome| &outcome.reads).collect();
     let secret: BTreeSet<&String> =
         outcomes.iter().filter(|outcome| masked.contains(&outcome.name)).flat_map(|outcome| &outcome.reads).collect();
-    let mut inputs = inputs(account, mapping);
+    let mut inputs = inputs(account, |place| mapping.is_binary(place));
     for name in &read {
         if !inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name)) {
             inputs.push(Input::missing(name));
@@ -101,13 +102,18 @@ fn tried(outcome: &Outcome, (of, source): (RuleOf, &[Rule]), dn: &str, masked: b
     TriedRule { target: name.clone(), expression, reads: reads.clone(), result, error }
 }
 
+/// What the values of an account mean. Empty: they are not in the form in which accounts are stored.
+pub fn meanings(account: &Account) -> Vec<Input> {
+    StoredAccount::of(account).map_or_else(Vec::new, |stored| inputs(&stored, |place| stored.is_binary(place)))
+}
+
 /// What there is to read of an account.
-fn inputs(account: &StoredAccount<'_>, mapping: &Mapping) -> Vec<Input> {
+fn inputs(account: &StoredAccount<'_>, is_binary: impl Fn(usize) -> bool) -> Vec<Input> {
     let names = account.names();
     let mut all = Vec::new();
     for (place, found) in account.columns().take(MAX_ATTRIBUTES) {
         let name = names.get(place).copied().unwrap_or_default();
-        all.push(Input::of(name, mapping.is_binary(place), found));
+        all.push(Input::of(name, is_binary(place), found));
     }
     let first = |wanted: &str| {
         let place = names.iter().position(|name| standard(name) == wanted)?;

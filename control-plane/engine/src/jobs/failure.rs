@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::codes;
+
 /// Attempts that may end with an error before the job does.
 const ATTEMPTS: u32 = 3;
 /// First pause after a temporary error, and the longest.
@@ -32,6 +34,7 @@ pub struct Failure {
 impl Failure {
     /// A failure found by the control plane.
     pub fn new(code: &str, message: impl Into<String>, cure: impl Into<String>) -> Self {
+        debug_assert!(codes::is_known(code), "{code} is not in the handbook");
         Self {
             code: code.to_owned(),
             message: message.into(),

@@ -71,6 +71,7 @@ impl AllowedDirectories<'_> {
         }
         let directory = resolve::directory_name(self.0, "directory", directory).await?;
         let change = Change::new("agent.directory_allowed", id.as_uuid(), &agent.name);
+        let change = change.before(&json!({ "directories": agent.allowed_directories }));
         let change = change.after(&json!({ "directory": directory }));
         self.0.recording(change).allow_directory(self.0.organization(), id, &directory).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, agent = %id, directory,
@@ -85,6 +86,7 @@ impl AgentRevocation<'_> {
         let id = resolve::agent(self.0, named).await?;
         let agent = get(self.0, id).await?;
         let change = Change::new("agent.revoked", id.as_uuid(), agent.name);
+        let change = change.before(&json!({ "serial": agent.serial, "directories": agent.allowed_directories }));
         self.0.recording(change).revoke_agent(self.0.organization(), id, self.0.now()).await?;
         self.0.gate().cut(id);
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, agent = %id, "agent.revoked");

@@ -93,6 +93,7 @@ impl ApiTokenChanges<'_> {
         let id = resolve::api_token(self.0, named).await?;
         let token = self.0.store().get_api_token(self.0.organization(), id).await?.ok_or_else(|| Error::no("token"))?;
         let change = Change::new("token.revoked", id.as_uuid(), token.name);
+        let change = change.before(&json!({ "role": token.role, "expires_at": token.expires_at }));
         let revoked = self.0.recording(change).revoke_api_token(self.0.organization(), id, self.0.now()).await;
         revoked.map_err(|error| match error.into() {
             Error::Conflict(message) => Error::Conflict(message.cure(

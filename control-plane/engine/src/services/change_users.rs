@@ -139,7 +139,7 @@ impl UserChanges<'_> {
             return Ok(false);
         }
         let change = Change::new("user.enabled", id.as_uuid(), user.row.user_name);
-        let change = change.before(&suspended(user.suspension.as_ref()));
+        let change = change.before(&suspended(user.suspension.as_ref())).after(&suspended(None));
         tx.resume(id).await?;
         tx.settle_users(&[id]).await?;
         tx.note(self.0.note(change));

@@ -1,4 +1,4 @@
-//! Who asks for a user that was deleted is told so, and how to bring it back.
+//! The answer about a user that was deleted: when, by whom, and how to restore it.
 
 use postern_runtime::plain::quoted;
 

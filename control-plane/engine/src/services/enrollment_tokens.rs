@@ -86,7 +86,12 @@ impl EnrollmentTokenChanges<'_> {
     /// Revokes a token. An agent that has used it stays enrolled.
     pub async fn revoke(&self, named: &str) -> Result<EnrollmentToken> {
         let id = resolve::enrollment_token(self.0, named).await?;
+        let found = self.0.store().get_enrollment_token(self.0.organization(), id).await?;
+        let token = found.ok_or_else(|| Error::no("enrollment token"))?;
         let change = Change::new("enrollment_token.revoked", id.as_uuid(), "");
+        let change = change.before(&json!({
+            "created_by": token.created_by, "directories": token.directories, "expires_at": token.expires_at,
+        }));
         let recording = self.0.recording(change);
         let revoked = recording.revoke_enrollment_token(self.0.organization(), id, self.0.now()).await?;
         tracing::info!(organization = %self.0.organization(), by = %self.0.actor().who, token = %id,

@@ -93,6 +93,8 @@ pub struct Message {
     pub text: String,
     /// What to do, in a sentence. `None`: nothing to suggest.
     pub cure: Option<String>,
+    /// The fields that this is about, by their names in requests. Empty: it is about the whole.
+    pub fields: Vec<String>,
 }
 
 /// A thing that a name could mean.
@@ -107,7 +109,13 @@ pub struct Candidate {
 impl Message {
     /// A sentence without a remedy.
     pub(super) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), cure: None }
+        Self { text: text.into(), cure: None, fields: Vec::new() }
+    }
+
+    /// Names a field that this is about.
+    pub(super) fn about(mut self, field: impl Into<String>) -> Self {
+        self.fields.push(field.into());
+        self
     }
 
     /// Adds what to do.

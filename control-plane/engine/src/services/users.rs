@@ -4,6 +4,7 @@ use super::access::{Access, Services};
 use super::actor::Actor;
 use super::deleted_users;
 use super::error::{Error, Message, Result};
+use super::managers::{self, Manager};
 use super::pages::{Listed, listed, uncounted};
 use super::resolve;
 use super::rights::Right;
@@ -32,6 +33,8 @@ pub struct WholeUser {
     pub sources: Sources,
     /// Their accounts.
     pub accounts: Vec<Account>,
+    /// Their manager.
+    pub manager: Option<Manager>,
     /// The groups that they are a direct member of; at most a thousand.
     pub groups: Vec<GroupRow>,
     /// The fields that a directory was asked to change and has not changed yet, or has refused to.
@@ -79,7 +82,7 @@ impl Users<'_> {
     pub async fn get(&self, named: &str) -> Result<WholeUser> {
         let id = deleted_users::resolve(self.0, named).await?;
         let (store, organization) = (self.0.store(), self.0.organization());
-        // First: whoever finds nothing pending finds the values that were.
+        // First: if nothing is pending, the values that are read next are those after the change.
         let pending = store.pending_of(organization, id.as_uuid()).await?;
         let Some(user) = store.get_owned_user(organization, id).await? else {
             return Err(match no_user(self.0, id).await? {
@@ -90,7 +93,8 @@ impl Users<'_> {
         let sources = sources::of(self.0, id).await?;
         let groups = store.groups_of(organization, id.as_uuid(), &PageRequest::first(MAX_GROUPS)).await?;
         let accounts = store.accounts_of(organization, id.as_uuid()).await?;
-        Ok(WholeUser { user, sources, accounts, groups: groups.items, pending })
+        let manager = managers::of(self.0, &accounts).await?;
+        Ok(WholeUser { user, sources, accounts, manager, groups: groups.items, pending })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Versions of objects, so that a change is refused that is based on an older one (RFC 9110 §13.1.1).
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use jiff::Timestamp;
-use postern_store::AuditFilter;
+use postern_store::{AuditFilter, AuditNote};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::access::Access;
@@ -27,12 +29,22 @@ pub(super) async fn changed(access: Access<'_>, what: &str, id: Uuid, at: Timest
     let last = access.store().list_audit(access.organization(), &filter, &PageRequest::first(1)).await?;
     let by = match last.items.first() {
         Some(entry) if entry.note.at >= at => {
-            format!("{} changed it at {} ({})", entry.note.actor_name, entry.note.at, entry.note.action)
+            let AuditNote { actor_name, at, action, before, after, .. } = &entry.note;
+            let fields = different(before.as_ref(), after.as_ref());
+            let what = if fields.is_empty() { "it".to_owned() } else { fields.join(", ") };
+            format!("{actor_name} changed {what} at {at} ({action})")
         }
         _ => format!("an import changed it at {at}"),
     };
     let message = Message::new(format!("The {what} has changed since you read it: {by}."));
     Ok(Error::Outdated(message.cure(format!("Read the {what} again, and change what it is now."))))
+}
+
+/// The names of the fields that two values of an object do not share.
+fn different(before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
+    let (Some(Value::Object(before)), Some(Value::Object(after))) = (before, after) else { return Vec::new() };
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
 
 #[cfg(test)]

@@ -154,7 +154,9 @@ fn owned(closed: &[(&str, Vec<&str>)]) -> Error {
         "Change it in {directories}, then import. An owner can have such changes written there: write-through in \
          `postern provisioning set`."
     );
-    Error::Conflict(Message::new(sentences.join(" ")).cure(cure))
+    let message = Message::new(sentences.join(" ")).cure(cure);
+    let fields = closed.iter().flat_map(|(_, fields)| fields);
+    Error::Conflict(fields.fold(message, |message, field| message.about(*field)))
 }
 
 /// The refusal of a field that cannot be written through.
@@ -166,5 +168,5 @@ fn not_through(directory: &str, field: &str, reason: &str) -> Error {
         "Change it in {directory}, then import; or give {directory} a rule that writes {} to the attribute it is read from.",
         quoted(field)
     );
-    Error::Conflict(Message::new(message).cure(cure))
+    Error::Conflict(Message::new(message).cure(cure).about(field))
 }

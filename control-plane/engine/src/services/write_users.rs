@@ -182,7 +182,7 @@ async fn unwanted(
                 other.identity.as_uuid()
             );
             let cure = "The directory has not answered yet. `postern users show` of that user says what becomes of it.";
-            return Err(Error::Conflict(Message::new(text).cure(cure)));
+            return Err(Error::Conflict(Message::new(text).cure(cure).about(profile::further(name))));
         }
         if tx.is_taken(user, name, &text).await? {
             return Err(has(name));
@@ -192,7 +192,8 @@ async fn unwanted(
 }
 
 fn has(name: &str) -> Error {
-    Error::Conflict(Message::new(format!("Another user has this {name}, and no two users have the same.")))
+    let message = Message::new(format!("Another user has this {name}, and no two users have the same."));
+    Error::Conflict(message.about(profile::further(name)))
 }
 
 /// Fails if all values of further attributes together are too large.
@@ -229,7 +230,8 @@ pub(super) async fn taken(tx: &mut Identities, name: &str) -> Result<Error> {
     let other = tx.owned_user_of_name(&postern_store::fold(name)).await?;
     let other = other.map_or_else(String::new, |user| format!(" {} ({})", user.row.user_name, user.row.id));
     let message = format!("The user{other} has the name {}; letter case does not matter.", quoted(name));
-    Ok(Error::Conflict(Message::new(message).cure("Choose another name, or rename the other user first.")))
+    let message = Message::new(message).cure("Choose another name, or rename the other user first.");
+    Ok(Error::Conflict(message.about("user_name")))
 }
 
 pub(super) fn unreadable(error: &serde_json::Error) -> Error {

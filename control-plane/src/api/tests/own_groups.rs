@@ -101,7 +101,11 @@ async fn a_change_of_a_group_names_the_wrong_field_or_the_newer_version() {
     for method in [Method::PATCH, Method::DELETE] {
         let refused = with(method.clone(), &tag, json!({"description": "second"})).await;
         assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{method}: {}", refused.body);
-        assert!(refused.body["detail"].as_str().unwrap().contains("operator changed it at"), "{}", refused.body);
+        assert!(
+            refused.body["detail"].as_str().unwrap().contains("operator changed description at"),
+            "{}",
+            refused.body
+        );
     }
     assert_eq!(site.get(&path, &acme.operator).await.body["description"], "first");
     assert_eq!(with(Method::PATCH, &newer, json!({"description": null})).await.body["description"], Value::Null);

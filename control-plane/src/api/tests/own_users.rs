@@ -1,5 +1,7 @@
 //! Users that administrators make and change: values, versions, names, decisions, deletion.
 
+use std::time::Duration;
+
 use axum::http::{Method, StatusCode};
 use postern_engine::records::{DirectoryId, IdentityId, PendingChange, PendingId, UserId};
 use serde_json::{Value, json};
@@ -56,6 +58,7 @@ async fn a_name_belongs_to_one_user() {
     for taken in ["STRASSE", "Straße", " strasse"] {
         let refused = site.post("/api/v1/users", &acme.operator, json!({"user_name": taken})).await;
         assert_eq!(refused.status, StatusCode::CONFLICT, "{taken}: {}", refused.body);
+        assert_eq!(refused.body["errors"][0]["field"], "user_name");
     }
     let path = format!("users/{}", bo["id"].as_str().unwrap());
     let refused = patch(&site, &acme, &path, json!({"user_name": "Strasse", "given_name": "Bo"})).await;
@@ -123,6 +126,7 @@ async fn a_unique_value_that_a_directory_was_asked_for_is_nobody_elses() {
         let refused = patch(&site, &acme, &path(&ed), wanted(taken)).await;
         assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
         let detail = refused.body["detail"].as_str().unwrap();
+        assert_eq!(refused.body["errors"][0]["field"], "attributes.badge");
         assert!(detail.contains("ada has asked") && detail.contains(di["id"].as_str().unwrap()), "{detail}");
     }
     assert_eq!(patch(&site, &acme, &path(&ed), wanted("B-2")).await.status, StatusCode::OK);
@@ -152,7 +156,11 @@ async fn a_change_that_is_based_on_an_older_version_is_refused_with_who_was_firs
     ] {
         let refused = with(method.clone(), &path, &tag, body).await;
         assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{method} {path}: {}", refused.body);
-        assert!(refused.body["detail"].as_str().unwrap().contains("operator changed it at"), "{}", refused.body);
+        assert!(
+            refused.body["detail"].as_str().unwrap().contains("operator changed display_name at"),
+            "{}",
+            refused.body
+        );
     }
     let shown = site.get(&path, &acme.operator).await;
     assert_eq!((&shown.body["display_name"], &shown.body["active"]), (&json!("Ada"), &json!(true)));
@@ -211,7 +219,7 @@ async fn a_deleted_user_can_be_restored_until_it_is_purged() {
     assert_eq!(site.post(&restore, &acme.operator, json!({})).await.status, StatusCode::NOT_FOUND);
     assert_eq!(site.post(&format!("{path}/enable"), &acme.operator, json!({})).await.body["active"], true);
     assert_eq!(site.store.purge_users(site.now()).await.unwrap(), 0);
-    site.clock.advance(std::time::Duration::from_secs(1));
+    site.clock.advance(Duration::from_secs(1));
     assert_eq!(site.store.purge_users(site.now()).await.unwrap(), 1, "the heir");
 }
 
@@ -353,4 +361,32 @@ async fn no_attribute_has_the_name_of_a_fact_about_every_user() {
         assert_eq!((made.status.as_u16(), defined.status.as_u16()), (422, 422), "{name}");
     }
     assert_eq!(site.get("/api/v1/users", &acme.auditor).await.body["items"], json!([]), "nothing is written");
+}
+
+#[tokio::test]
+async fn what_is_deleted_can_be_restored_for_thirty_days() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    let delete = async |kind: &str, id: &Value| {
+        let path = format!("/api/v1/{kind}/{}", id.as_str().unwrap());
+        assert_eq!(site.call(Method::DELETE, &path, &acme.operator, None).await.status, StatusCode::NO_CONTENT);
+        format!("{path}/restore")
+    };
+    let group = site.post("/api/v1/groups", &acme.operator, json!({"display_name": "Staff"})).await.body;
+    let (ada, group) = (create(&site, &acme, "ada").await, group);
+    let restores = [delete("users", &ada["id"]).await, delete("groups", &group["id"]).await];
+    site.clock.advance(Duration::from_hours(29 * 24));
+    crate::upkeep::purge(&site.store, &site.clock.shared()).await;
+    for restore in &restores {
+        let answer = site.post(restore, &acme.operator, json!({})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{restore}: {}", answer.body);
+    }
+    delete("users", &ada["id"]).await;
+    delete("groups", &group["id"]).await;
+    site.clock.advance(Duration::from_hours(31 * 24));
+    crate::upkeep::purge(&site.store, &site.clock.shared()).await;
+    for restore in &restores {
+        let gone = site.post(restore, &acme.operator, json!({})).await;
+        assert_eq!(gone.status, StatusCode::NOT_FOUND, "{restore}: {}", gone.body);
+    }
 }

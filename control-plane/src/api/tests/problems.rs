@@ -5,6 +5,7 @@ use axum::http::{Method, Request, StatusCode};
 use serde_json::json;
 use tower::ServiceExt as _;
 
+use super::super::problem::Kind;
 use super::{Answer, Site};
 
 fn is_problem(answer: &Answer, status: u16, kind: &str) {
@@ -161,4 +162,30 @@ async fn a_stopping_control_plane_is_alive_and_not_ready() {
     site.api.supervisor.shutdown().stop();
     is_problem(&get("/readyz").await, 503, "unavailable");
     assert_eq!(get("/healthz").await.status, StatusCode::OK);
+}
+
+#[test]
+fn every_kind_of_problem_is_in_the_handbook() {
+    // A new kind does not compile here, and is missed below until it is one of all.
+    let place = |kind: Kind| match kind {
+        Kind::InvalidRequest => 0,
+        Kind::Unauthenticated => 1,
+        Kind::Forbidden => 2,
+        Kind::NotFound => 3,
+        Kind::MethodNotAllowed => 4,
+        Kind::Conflict => 5,
+        Kind::Unconfirmed => 6,
+        Kind::Outdated => 7,
+        Kind::Merged => 8,
+        Kind::Ambiguous => 9,
+        Kind::TooLarge => 10,
+        Kind::UnsupportedMediaType => 11,
+        Kind::Unprocessable => 12,
+        Kind::IdempotencyMismatch => 13,
+        Kind::Internal => 14,
+        Kind::Unavailable => 15,
+        Kind::TooMany => 16,
+    };
+    let places: std::collections::BTreeSet<usize> = Kind::ALL.into_iter().map(place).collect();
+    assert_eq!(places, (0..Kind::ALL.len()).collect());
 }

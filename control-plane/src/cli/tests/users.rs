@@ -108,3 +108,55 @@ async fn an_import_without_a_control_plane_sends_nothing() {
     let (_, refused) = run(&["users", "import", "x.csv", "--url", "http://127.0.0.1:9", "--token", "pst_x"]).await;
     assert!(refused.unwrap_err().explain().contains("is `postern serve` running there?"));
 }
+
+#[tokio::test]
+async fn an_export_holds_no_formula_that_a_spreadsheet_would_run() {
+    let served = Served::new().await;
+    served.run(&["users", "create", "eve", "--display-name", "=HYPERLINK(\"http://evil.example\")"]).await;
+    let text = served.run(&["users", "export"]).await;
+    assert!(text.contains("\"'=HYPERLINK("), "{text}");
+}
+
+#[tokio::test]
+async fn lists_are_narrowed_by_source_group_and_time() {
+    let served = Served::new().await;
+    for name in ["ada", "bo"] {
+        served.run(&["users", "create", name]).await;
+    }
+    served.run(&["groups", "create", "Staff"]).await;
+    served.run(&["groups", "add", "Staff", "bo"]).await;
+    let names = async |options: &[&str]| -> Vec<String> {
+        let found = served.json(&[&["users", "list"][..], options].concat()).await;
+        let items = found.as_array().or_else(|| found["items"].as_array()).unwrap().clone();
+        items.iter().map(|user| user["user_name"].as_str().unwrap().to_owned()).collect()
+    };
+    let own = names(&["--source", "organization"]).await;
+    assert!(own.contains(&"ada".to_owned()) && own.contains(&"bo".to_owned()), "{own:?}");
+    assert_eq!(names(&["--group", "Staff"]).await, ["bo"]);
+    assert_eq!(names(&["--updated-after", "2001-01-01", "--group", "Staff"]).await, ["bo"]);
+    assert!(names(&["--updated-after", "2999-01-01"]).await.is_empty());
+    let (_, refused) = served.try_run(&["users", "list", "--source", "nowhere"]).await;
+    let refused = refused.unwrap_err().explain();
+    assert!(refused.contains("directory"), "{refused}");
+}
+
+#[tokio::test]
+async fn two_users_become_one_when_the_question_is_answered() {
+    let served = Served::new().await;
+    for name in ["ada", "ada2"] {
+        served.run(&["users", "create", name]).await;
+    }
+    let (_, asked) = served.try_run(&["users", "merge", "ada", "ada2"]).await;
+    assert!(asked.is_err(), "nobody is there to answer");
+    assert!(served.json(&["users", "show", "ada2"]).await["id"].is_string(), "nothing has happened");
+    let text = served.run(&["users", "merge", "ada", "ada2", "--yes"]).await;
+    assert!(text.contains("ada2 is merged into ada."), "{text}");
+    let (_, gone) = served.try_run(&["users", "show", "ada2"]).await;
+    assert!(gone.is_err());
+    let unknown = "0193541c-0000-7000-8000-000000000009";
+    let (_, refused) =
+        served.try_run(&["users", "split", "ada", "--account", unknown, "--user-name", "x", "--yes"]).await;
+    assert!(refused.is_err());
+    let (_, none) = served.try_run(&["users", "show", "x"]).await;
+    assert!(none.is_err(), "nobody was made");
+}

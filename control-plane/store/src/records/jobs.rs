@@ -59,7 +59,8 @@ impl JobState {
         matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
     }
 
-    /// The state after an event; `None` if the event cannot happen in this state.
+    /// The state after an event; `None` if the event cannot happen in this state. The statements that write states follow
+    /// this table; the conformance suite tries every event in every state against it.
     ///
     /// A running job that was asked to end, or that has expired, runs until its replica has stopped it.
     #[must_use]

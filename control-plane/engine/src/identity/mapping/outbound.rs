@@ -68,7 +68,7 @@ pub struct Wanted {
 }
 
 impl Outbound {
-    /// Compiles rules. What is wrong with them is told all at once.
+    /// Compiles rules. All that is wrong with them is reported at once.
     pub fn compile(rules: &[Rule]) -> Result<Self, Vec<RuleFault>> {
         let (mut all, mut faults) = (Self::default(), Vec::new());
         if rules.len() > MAX_RULES {

@@ -93,7 +93,7 @@ pub struct Outcome {
 }
 
 impl Rules {
-    /// Compiles rules. What is wrong with them is told all at once.
+    /// Compiles rules. All that is wrong with them is reported at once.
     pub fn compile(version: u32, rules: &[Rule]) -> Result<Self, Vec<RuleFault>> {
         let (compiled, mut faults) = Self::compile_all(version, rules);
         faults.extend(compiled.compiled.iter().enumerate().filter_map(|(rule, compiled)| {

@@ -23,11 +23,13 @@ pub enum Syntax {
     Guid,
     /// A SID.
     Sid,
+    /// The name of another entry. Its values are text.
+    Dn,
     /// Bytes.
     Bytes,
 }
 
-/// Standard names in lower case. What is not listed is text; DNs are text, too.
+/// Standard names in lower case. What is not listed is text.
 const NUMBERS: &[&str] = &[
     "admincount",
     "badpwdcount",
@@ -91,6 +93,23 @@ const FILETIMES: &[&str] = &[
 ];
 const GUIDS: &[&str] = &["ms-ds-consistencyguid", "msexchmailboxguid", "objectguid"];
 const SIDS: &[&str] = &["objectsid", "sidhistory", "tokengroups"];
+const DNS: &[&str] = &[
+    "assistant",
+    "directreports",
+    "distinguishedname",
+    "entrydn",
+    "managedby",
+    "managedobjects",
+    "manager",
+    "member",
+    "memberof",
+    "objectcategory",
+    "owner",
+    "roleoccupant",
+    "secretary",
+    "seealso",
+    "uniquemember",
+];
 
 impl Syntax {
     /// Of the attribute of this standard name, without options, in lower case.
@@ -102,6 +121,7 @@ impl Syntax {
             (FILETIMES, Self::FileTime),
             (GUIDS, Self::Guid),
             (SIDS, Self::Sid),
+            (DNS, Self::Dn),
         ];
         let known = tables.into_iter().find(|(names, _)| names.binary_search(&name).is_ok());
         known.map_or(Self::Text, |(_, syntax)| syntax)
@@ -117,6 +137,7 @@ impl Syntax {
             Self::FileTime => "a FILETIME",
             Self::Guid => "a GUID",
             Self::Sid => "a SID",
+            Self::Dn => "a DN",
             Self::Bytes => "bytes",
         }
     }
@@ -125,7 +146,7 @@ impl Syntax {
     pub fn read(self, value: &[u8]) -> Option<Value> {
         let text = || std::str::from_utf8(value).ok().map(str::trim);
         Some(match self {
-            Self::Text => std::str::from_utf8(value).map_or_else(|_| base64(value), Value::text),
+            Self::Text | Self::Dn => std::str::from_utf8(value).map_or_else(|_| base64(value), Value::text),
             Self::Bytes => base64(value),
             Self::Number => Value::Number(text()?.parse().ok()?),
             Self::Boolean if text()?.eq_ignore_ascii_case("true") => Value::Bool(true),

@@ -111,3 +111,50 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::Action;
+    use super::*;
+
+    fn row(container: Option<&str>, actions: &[Action]) -> Row {
+        Row {
+            kind: "user".to_owned(),
+            name: None,
+            dn: None,
+            container: container.map(str::to_owned),
+            actions: actions.to_vec(),
+            changes: Vec::new(),
+            account_attributes: Vec::new(),
+            members: None,
+            waits: false,
+        }
+    }
+
+    #[test]
+    fn what_would_be_touched_is_counted_for_each_container_and_those_with_most_come_first() {
+        let mut counts = Counts::default();
+        counts.add(&row(Some("ou=sales"), &[Action::Created]));
+        counts.add(&row(None, &[Action::Created]));
+        for _ in 0..2 {
+            counts.add(&row(Some("ou=people"), &[Action::Renamed, Action::Changed]));
+        }
+        let result = counts.result(ImportResult::default(), None);
+        let shown: Vec<(&str, u64)> = result.containers.iter().map(|it| (it.dn.as_str(), it.rows)).collect();
+        assert_eq!(shown, [("ou=people", 2), ("ou=sales", 1)]);
+        let actions: Vec<(&str, u64)> = result.containers[0].actions.iter().map(|(name, n)| (&**name, *n)).collect();
+        assert_eq!(actions, [("changed", 2), ("renamed", 2)]);
+        assert_eq!((result.rows, result.in_other_containers), (4, 0));
+    }
+
+    #[test]
+    fn however_many_containers_there_are_only_some_are_kept_and_the_rest_is_counted() {
+        let mut counts = Counts::default();
+        for number in 0..MOST_CONTAINERS + 5 {
+            counts.add(&row(Some(&format!("ou={number}")), &[Action::Changed]));
+        }
+        let result = counts.result(ImportResult::default(), None);
+        let kept: u64 = result.containers.iter().map(|it| it.rows).sum();
+        assert_eq!((result.containers.len(), kept + result.in_other_containers), (SHOWN, MOST_CONTAINERS as u64 + 5));
+    }
+}
