@@ -293,6 +293,11 @@ impl Connection {
         stands && !self.busy && self.opened.elapsed() < MAX_AGE && self.operations < MAX_OPERATIONS
     }
 
+    /// Whether the server may not have answered what was asked last. A connection that is only old has answered.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.busy || self.entries.is_closed()
+    }
+
     /// Runs one operation of `ldap3`: bounded in time, its panics contained. After a failure the connection is spent.
     pub(crate) async fn operate<T>(
         &mut self,

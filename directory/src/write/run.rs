@@ -78,7 +78,7 @@ async fn carry_out(
             }
             Err(error) => error,
         };
-        if lease.session.connection.is_fresh() {
+        if !lease.session.connection.is_broken() {
             *cut = None;
             pool.give(lease);
             return Err(error);
