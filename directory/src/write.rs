@@ -7,6 +7,7 @@
 mod after;
 mod attributes;
 mod below;
+mod choice;
 mod container;
 mod create;
 mod delete;

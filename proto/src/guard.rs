@@ -19,8 +19,17 @@ impl Guarded for v1::AgentFrame {
 
 impl Guarded for v1::ControlFrame {
     // welcome; command.operate with its attributes, changes and members; directories_refused.
-    const LISTS: &'static [&'static [u64]] =
-        &[&[1], &[2, 13, 10], &[2, 13, 10, 2], &[2, 13, 11], &[2, 13, 11, 1], &[2, 13, 18], &[7]];
+    const LISTS: &'static [&'static [u64]] = &[
+        &[1],
+        &[2, 13, 10],
+        &[2, 13, 10, 2],
+        &[2, 13, 10, 7],
+        &[2, 13, 10, 7, 1],
+        &[2, 13, 11],
+        &[2, 13, 11, 1],
+        &[2, 13, 18],
+        &[7],
+    ];
 }
 
 impl Guarded for v1::ChunkAck {

@@ -52,6 +52,8 @@ pub const MAX_DIRECTORIES: usize = 256;
 pub const MAX_HELD_COMMANDS: usize = 1024;
 /// Attributes of one operation. These limits together are below what the guard of messages lets pass.
 pub const MAX_OPERATION_ATTRIBUTES: usize = 1_000;
+/// Choices of names for one new entry.
+pub const MAX_OPERATION_CHOICES: usize = 64;
 /// Values of all attributes of one operation, those that are known and those that are wanted; and values of its outcome.
 pub const MAX_OPERATION_VALUES: usize = 2_000;
 /// Members that one operation adds and removes.

@@ -4,7 +4,9 @@
 use prost::Message as _;
 use thiserror::Error;
 
-use crate::limits::{MAX_OPERATION_ATTRIBUTES, MAX_OPERATION_BYTES, MAX_OPERATION_MEMBERS, MAX_OPERATION_VALUES};
+use crate::limits::{
+    MAX_OPERATION_ATTRIBUTES, MAX_OPERATION_BYTES, MAX_OPERATION_CHOICES, MAX_OPERATION_MEMBERS, MAX_OPERATION_VALUES,
+};
 use crate::v1::{self, operate::Change};
 
 /// An operation holds too much.
@@ -19,6 +21,9 @@ pub enum TooLarge {
     /// Too many members.
     #[error("{0} members; an operation has at most {MAX_OPERATION_MEMBERS}")]
     Members(usize),
+    /// Too many choices of names.
+    #[error("{0} choices of names; an operation has at most {MAX_OPERATION_CHOICES}")]
+    Choices(usize),
     /// Too many bytes.
     #[error("{0} bytes; an operation has at most {MAX_OPERATION_BYTES}")]
     Bytes(usize),
@@ -32,8 +37,11 @@ pub enum TooLarge {
 pub fn check(operate: &v1::Operate) -> Result<(), TooLarge> {
     let (attributes, values, members) = match &operate.change {
         Some(Change::Create(create)) => {
-            let values = create.attributes.iter().map(|attribute| attribute.values.len()).sum();
-            (create.attributes.len(), values, create.members.len())
+            if create.choices.len() > MAX_OPERATION_CHOICES {
+                return Err(TooLarge::Choices(create.choices.len()));
+            }
+            let all = || create.attributes.iter().chain(create.choices.iter().flat_map(|choice| &choice.attributes));
+            (all().count(), all().map(|attribute| attribute.values.len()).sum(), create.members.len())
         }
         Some(Change::Update(update)) => {
             let values = update.changes.iter().map(|change| change.known.len() + change.wanted.len()).sum();

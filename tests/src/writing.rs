@@ -190,6 +190,7 @@ pub fn create(attributes: &[(&str, &[&str])]) -> Create {
         enabled: true,
         password: None,
         members: Vec::new(),
+        choices: Vec::new(),
         existing: Existing::Conflict,
     }
 }

@@ -1,5 +1,6 @@
 //! Changes one entry of a directory. The site's policy is asked once the entry is known, and before anything is written.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -185,14 +186,34 @@ fn read(operate: &v1::Operate) -> Result<write::Operation, Failure> {
     }
 }
 
+type Given = Vec<(String, Vec<Bytes>)>;
+
+fn given(attributes: &[v1::AttributeValues]) -> Result<Given, Failure> {
+    attributes.iter().map(|attribute| Ok((named(&attribute.name)?, attribute.values.clone()))).collect()
+}
+
+/// Refuses choices that are not about the same attributes of the entry: what the site's policy is asked about is the same
+/// for each.
+fn choices_fit(attributes: &Given, choices: &[Given]) -> Result<(), Failure> {
+    let names =
+        |given: &Given| -> BTreeSet<String> { given.iter().map(|(name, _)| name.to_ascii_lowercase()).collect() };
+    let (Some(first), all) = (choices.first().map(names), names(attributes)) else { return Ok(()) };
+    let fits = !first.is_empty() && first.is_subset(&all) && choices.iter().all(|choice| names(choice) == first);
+    if fits { Ok(()) } else { Err(wrong("the choices of names are not all about the same attributes of the entry")) }
+}
+
 fn creation(create: &v1::CreateEntry) -> Result<write::Create, Failure> {
     if create.password.is_some() {
         return Err(wrong("a password is set with an operation of its own"));
     }
-    let attributes = create.attributes.iter().map(|attribute| Ok((named(&attribute.name)?, attribute.values.clone())));
+    let attributes = given(&create.attributes)?;
+    let choices: Vec<_> =
+        create.choices.iter().map(|choice| given(&choice.attributes)).collect::<Result<_, Failure>>()?;
+    choices_fit(&attributes, &choices)?;
     Ok(write::Create {
         container: text(&create.container)?,
-        attributes: attributes.collect::<Result<_, Failure>>()?,
+        attributes,
+        choices,
         enabled: create.enabled,
         password: None,
         members: references(&create.members)?,
@@ -260,6 +281,20 @@ mod tests {
         let members = v1::operate::Change::ChangeMembers(v1::ChangeMembers { add, remove: Vec::new() });
         let many = v1::Operate { change: Some(members), ..delete(v1::EntryKind::Group, Some(entry("id"))) };
         assert_eq!(read(many), Err(Code::Invalid));
+        let named = |name: &str| v1::AttributeValues { name: name.to_owned(), values: vec!["a".into()] };
+        let chosen = |choices: &[&[&str]]| {
+            let choice = |names: &&[&str]| v1::Choice { attributes: names.iter().map(|name| named(name)).collect() };
+            let attributes = vec![named("uid"), named("mail"), named("sn")];
+            let choices = choices.iter().map(choice).collect();
+            let create = v1::CreateEntry { attributes, choices, ..v1::CreateEntry::default() };
+            read(v1::Operate { change: Some(v1::operate::Change::Create(create)), ..delete(v1::EntryKind::User, None) })
+        };
+        assert_eq!(chosen(&[&["uid", "mail"], &["Mail", "uid"]]), Ok(()));
+        // The site is asked about the attributes of the entry, so no choice has others.
+        assert_eq!(chosen(&[&["uid", "title"]]), Err(Code::Invalid));
+        assert_eq!(chosen(&[&["uid"], &["mail"]]), Err(Code::Invalid));
+        assert_eq!(chosen(&[&[]]), Err(Code::Invalid));
+        assert_eq!(chosen(&vec![&["uid"][..]; limits::MAX_OPERATION_CHOICES + 1]), Err(Code::Invalid));
         let nothing = v1::Operate { change: None, ..delete(v1::EntryKind::User, Some(entry("id"))) };
         assert_eq!(read(nothing), Err(Code::Unsupported));
     }

@@ -120,6 +120,7 @@ impl Asked {
                 enabled: *enabled,
                 password: sets.then(password),
                 members: members.iter().map(subject).collect(),
+                choices: Vec::new(),
                 existing: Existing::Conflict,
             }),
             AskedChange::Update(attributes) => {

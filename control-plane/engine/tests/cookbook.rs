@@ -54,6 +54,7 @@ fn given(rules: &Rules, of: RuleOf, entry: &Map<String, Value>) -> Result<Value,
         external_id: "id",
         login: text("login"),
         given: &[],
+        choice: 0,
     };
     let mut result = Value::Null;
     let failed =

@@ -70,7 +70,7 @@ pub struct WantedAttribute {
 
 impl From<Wanted> for WantedAttribute {
     fn from(wanted: Wanted) -> Self {
-        let Wanted { attribute, expression, reads, values } = wanted;
+        let Wanted { attribute, expression, reads, values, is_unique: _ } = wanted;
         let (values, error) = match values {
             Ok(values) => (values, None),
             Err(error) => (Vec::new(), Some(error)),

@@ -23,9 +23,10 @@ const NORMAL_ACCOUNT: i64 = 0x200;
 const FIRST_MEMBERS: usize = 500;
 
 impl Work<'_> {
-    pub(crate) async fn create(&mut self, create: &Create) -> Result<Done, Error> {
+    /// Makes the entry. `names`: attributes of which nobody else may have the value, beside those that are always so.
+    pub(crate) async fn create(&mut self, create: &Create, names: &[String]) -> Result<Done, Error> {
         self.can_be_created(create)?;
-        let new = self.new_entry(create)?;
+        let new = self.new_entry(create, names)?;
         let (attribute, members) = self.first_members(create, &new).await?;
         let dns: Vec<_> = members.dns().collect();
         self.allowed_new(&new.dn, create, dns.iter().collect()).await?;

@@ -36,7 +36,7 @@ impl NewEntry {
 }
 
 impl Work<'_> {
-    pub(crate) fn new_entry(&self, create: &Create) -> Result<NewEntry, Error> {
+    pub(crate) fn new_entry(&self, create: &Create, names: &[String]) -> Result<NewEntry, Error> {
         let mut attributes = Vec::with_capacity(create.attributes.len() + 2);
         for (name, wanted) in &create.attributes {
             self.writable(name, wanted)?;
@@ -57,7 +57,12 @@ impl Work<'_> {
         let value = self.first(&attributes, &rdn)?;
         let text = std::str::from_utf8(&value).map_err(|_| Failure::invalid(&rdn, "the value is not text"))?;
         let dn = self.container(create.container.as_deref())?.child(&rdn, text);
-        let unique = self.unique(&attributes)?;
+        let mut unique = self.unique(&attributes)?;
+        for name in names {
+            if !unique.iter().any(|(known, _)| self.session.schema.same(known, name)) {
+                unique.push((name.clone(), self.first(&attributes, name)?));
+            }
+        }
         Ok(NewEntry { dn, attributes, unique, rdn })
     }
 
@@ -107,7 +112,7 @@ impl Work<'_> {
         value.ok_or_else(|| Failure::invalid(wanted, "a new entry needs a value of this attribute"))
     }
 
-    fn rdn_attribute(&self) -> &str {
+    pub(crate) fn rdn_attribute(&self) -> &str {
         let (configured, usual) = match self.phase {
             Phase::Users if self.is_active_directory() => (&self.write.user_rdn_attribute, "cn"),
             Phase::Users => (&self.write.user_rdn_attribute, "uid"),
@@ -129,7 +134,7 @@ impl Work<'_> {
         classes.iter().map(|class| Bytes::copy_from_slice(class.as_bytes())).collect()
     }
 
-    fn unique_attribute(&self) -> &str {
+    pub(crate) fn unique_attribute(&self) -> &str {
         match self.phase {
             Phase::Users => &self.config.users.unique_attribute,
             Phase::Groups if self.is_active_directory() => "sAMAccountName",

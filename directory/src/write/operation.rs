@@ -55,6 +55,9 @@ pub struct Create {
     pub container: Option<String>,
     /// Its attributes. `objectClass` may be among them; otherwise the configured classes are used.
     pub attributes: Vec<(String, Vec<Bytes>)>,
+    /// What some of the attributes are instead, where another entry has one of these values: the first whose values no entry
+    /// has. Each has the same attributes.
+    pub choices: Vec<Vec<(String, Vec<Bytes>)>>,
     /// Users: whether the directory lets the user in afterwards. A user without a password is never enabled.
     pub enabled: bool,
     /// Users: the first password.
@@ -123,6 +126,13 @@ pub struct MemberChange {
     pub add: Vec<Subject>,
     /// Who is not to be one.
     pub remove: Vec<Subject>,
+}
+
+impl Operation {
+    /// Whether it looks for a name that no entry has.
+    pub(crate) fn chooses(&self) -> bool {
+        matches!(&self.change, Change::Create(create) if !create.choices.is_empty())
+    }
 }
 
 impl Subject {

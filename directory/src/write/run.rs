@@ -38,6 +38,8 @@ pub(crate) async fn operate(
     let key = Key::of(operation, servers.config());
     let asked = key.as_ref().and_then(|key| pool.unsettled.place(key, Instant::now()));
     let mut cut = asked.map(|server| Cut { server, unanswered: Some(Action::Add) });
+    // Two entries never look for a free name at the same time: both would find the same one.
+    let _alone = if operation.chooses() { Some(pool.choosing.lock().await) } else { None };
     let answer = carry_out(servers, pool, operation, gate, &mut cut).await;
     match (key, cut) {
         (Some(key), Some(cut)) => pool.unsettled.remember(key, cut.server, Instant::now()),
@@ -131,7 +133,7 @@ impl Work<'_> {
     async fn run(&mut self, operation: &Operation) -> Result<Done, Error> {
         let subject = &operation.subject;
         match &operation.change {
-            Change::Create(create) => self.create(create).await,
+            Change::Create(create) => self.create_by_choice(create).await,
             Change::Update(changes) => self.update(subject, changes).await,
             Change::Move(to) => self.relocate(subject, to).await,
             Change::Enable => self.turn(subject, true).await,

@@ -63,6 +63,8 @@ pub(crate) struct Pool {
     permits: Arc<Semaphore>,
     schema: OnceCell<Arc<Schema>>,
     pub(crate) unsettled: Unsettled,
+    /// Held while a new entry looks for a name that no entry has.
+    pub(crate) choosing: tokio::sync::Mutex<()>,
 }
 
 impl Pool {
@@ -73,6 +75,7 @@ impl Pool {
             permits: Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(1))),
             schema: OnceCell::new(),
             unsettled: Unsettled::default(),
+            choosing: tokio::sync::Mutex::default(),
         }
     }
 

@@ -24,4 +24,5 @@ mod steps;
 mod switches;
 mod trace;
 mod two_agents;
+mod unique_names;
 mod write_through;

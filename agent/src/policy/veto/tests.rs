@@ -230,8 +230,8 @@ fn password() -> NewPassword {
 }
 
 fn new(password: Option<NewPassword>) -> Create {
-    let (attributes, members) = (Vec::new(), Vec::new());
-    Create { container: None, attributes, enabled: true, password, members, existing: Existing::Conflict }
+    let (attributes, choices, members) = (Vec::new(), Vec::new(), Vec::new());
+    Create { container: None, attributes, choices, enabled: true, password, members, existing: Existing::Conflict }
 }
 
 #[test]

@@ -81,6 +81,9 @@ pub enum Change {
         container: Option<String>,
         /// What it has.
         attributes: Attributes,
+        /// What some of these are instead where somebody else has them, in the order in which it is tried.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        choices: Vec<Attributes>,
         /// Whether the user may sign in.
         enabled: bool,
         /// The first members of a group.

@@ -117,9 +117,9 @@ fn step(known: &Known, change: Change) -> Step {
 fn create(wanted: &Wanted, settings: &Settings, enabled: bool, members: Vec<Reference>) -> Step {
     let mut attributes = wanted.attributes.clone();
     attributes.retain(|_, values| !values.is_empty());
-    let container = wanted.container.clone();
+    let (container, choices) = (wanted.container.clone(), wanted.choices.clone());
     let adopt = settings.existing == Existing::Adopt;
-    Step { entry: None, change: Change::Create { container, attributes, enabled, members, adopt } }
+    Step { entry: None, change: Change::Create { container, attributes, choices, enabled, members, adopt } }
 }
 
 /// What becomes of an account that should not be there.

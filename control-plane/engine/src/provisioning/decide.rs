@@ -173,7 +173,7 @@ impl Target {
             IdentityId::User(id) => Self::user(id, facts, now),
             IdentityId::Group(id) => self.group(id, facts),
         };
-        let mut wanted: Wanted = wanted(&subject, &self.settings, &self.compiled, &self.rules);
+        let mut wanted: Wanted = wanted(&subject, &self.settings, &self.compiled, &self.rules, account.is_none());
         // Active Directory lets nobody be enabled without a password.
         wanted.needs_password = self.directory.flavour == Flavour::ActiveDirectory;
         let mut failed = std::mem::take(&mut wanted.failed);

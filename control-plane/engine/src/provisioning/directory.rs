@@ -146,9 +146,10 @@ impl Connector for DirectoryConnector {
 fn operate(request: &Request, agent: AgentId) -> v1::Operate {
     use v1::operate::Change as Wire;
     let change = match &request.step.change {
-        Change::Create { container, attributes, enabled, members, adopt } => Wire::Create(v1::CreateEntry {
+        Change::Create { container, attributes, choices, enabled, members, adopt } => Wire::Create(v1::CreateEntry {
             container: container.clone().unwrap_or_default(),
-            attributes: attributes.iter().map(|(name, values)| attribute(name, values)).collect(),
+            attributes: self::attributes(attributes),
+            choices: choices.iter().map(|choice| v1::Choice { attributes: self::attributes(choice) }).collect(),
             enabled: *enabled,
             adopt: *adopt,
             password: None,
@@ -184,6 +185,10 @@ fn operate(request: &Request, agent: AgentId) -> v1::Operate {
 
 fn reference(reference: &Reference) -> v1::EntryReference {
     v1::EntryReference { external_id: reference.external_id.clone(), dn: reference.dn.clone() }
+}
+
+fn attributes(attributes: &Attributes) -> Vec<v1::AttributeValues> {
+    attributes.iter().map(|(name, values)| attribute(name, values)).collect()
 }
 
 fn attribute(name: &str, values: &[String]) -> v1::AttributeValues {

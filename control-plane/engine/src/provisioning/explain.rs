@@ -78,7 +78,8 @@ pub struct ExplainedRule {
     pub values: Vec<String>,
     /// Why it fails. `null`: it does not.
     pub error: Option<String>,
-    /// Whether nothing is written by it, because the directory itself says all that it reads.
+    /// Whether nothing is written by it: the directory itself says all that it reads, or the account has the name that
+    /// `unique` has made for it.
     pub skipped: bool,
 }
 
@@ -145,7 +146,7 @@ impl Target {
         let mark = self.store.get_mark(self.provisioning.organization, self.id(), identity).await?;
         let mark = mark.filter(|mark| mark.failures > 0);
         let (assigned, assignment) = self.assignment(user, &subject).await?;
-        let shown = |wanted: Wanted| self.rule(wanted, &subject);
+        let shown = |wanted: Wanted| self.rule(wanted, &subject, account.is_some());
         let container = self.compiled.container.as_ref();
         let container = container.and_then(|rule| rule.wanted(RuleOf::Users, &subject.fields).into_iter().next());
         let step = |step: &super::change::Step| {
@@ -207,7 +208,7 @@ impl Target {
         if !subject.exists {
             return Ok((Some(false), "The user was deleted.".to_owned()));
         }
-        let assigned = wanted(subject, &self.settings, &self.compiled, &self.rules).exists;
+        let assigned = wanted(subject, &self.settings, &self.compiled, &self.rules, false).exists;
         let text = match &self.settings.assignment {
             Assignment::Nobody => "Nobody is assigned. Accounts that are there stay as they are.".to_owned(),
             Assignment::All => "All users are assigned.".to_owned(),
@@ -235,8 +236,10 @@ impl Target {
         Ok((assigned, text))
     }
 
-    fn rule(&self, wanted: Wanted, subject: &Subject) -> ExplainedRule {
-        let skipped = !wanted.reads.is_empty() && wanted.reads.iter().all(|read| subject.from_target.contains(read));
+    fn rule(&self, wanted: Wanted, subject: &Subject, has_account: bool) -> ExplainedRule {
+        let from_target =
+            !wanted.reads.is_empty() && wanted.reads.iter().all(|read| subject.from_target.contains(read));
+        let skipped = from_target || (wanted.is_unique && has_account);
         let secret = self.is_secret(&wanted.attribute);
         let rule = self.explained(wanted);
         let values = if secret { masked(&rule.values) } else { rule.values };
@@ -244,7 +247,7 @@ impl Target {
     }
 
     fn explained(&self, wanted: Wanted) -> ExplainedRule {
-        let Wanted { attribute, expression, reads, values } = wanted;
+        let Wanted { attribute, expression, reads, values, is_unique: _ } = wanted;
         let (values, error) = match values {
             Ok(values) => (values, None),
             Err(error) => (Vec::new(), Some(self.compiled.shown(&reads, error))),

@@ -67,6 +67,11 @@ pub(super) async fn done(
             answer[key] = masked(target, values);
         }
     }
+    let shown = entry.as_ref().ok().and_then(Option::as_ref).and_then(Written::attributes).map(str::to_owned);
+    let named = shown.as_deref().map_or_else(Attributes::new, |shown| chosen(&step.change, shown));
+    if !named.is_empty() {
+        answer["named"] = masked(target, &named);
+    }
     if !done.refused.is_empty() {
         answer["refused"] = json!(done.refused);
     }
@@ -90,7 +95,6 @@ pub(super) async fn done(
         answer["error"] = json!(failure);
     }
     let ended = Ended { id: operation.id, state, elapsed_ms, answer };
-    let shown = entry.as_ref().and_then(Written::attributes).map(str::to_owned);
     Ok(Prepared {
         operation,
         outbound,
@@ -325,7 +329,11 @@ impl Prepared {
             Change::Create { .. } if self.effect == Some(Effect::Adopted) => {
                 return tx.agree(kind, key, &Agreed::default().kept()).await;
             }
-            Change::Create { attributes, .. } => attributes.iter().collect(),
+            // A name that was free at that time is no value to compare with later.
+            Change::Create { attributes, choices, .. } => {
+                let is_chosen = |name: &String| choices.first().is_some_and(|choice| choice.contains_key(name));
+                attributes.iter().filter(|(name, _)| !is_chosen(name)).collect()
+            }
             Change::Update { changes, .. } => changes.iter().map(|change| (&change.name, &change.wanted)).collect(),
             Change::Move { .. } => renamed.iter().map(|(name, values)| (name, values)).collect(),
             _ => return Ok(()),
@@ -342,6 +350,14 @@ impl Prepared {
         }
         tx.agree(kind, key, &agreed.kept()).await
     }
+}
+
+/// The names that a new account got, of those that it could have.
+fn chosen(change: &Change, shown: &str) -> Attributes {
+    let Change::Create { choices, .. } = change else { return Attributes::new() };
+    let Some(names) = choices.first() else { return Attributes::new() };
+    let has = texts(serde_json::from_str(shown).unwrap_or_default());
+    names.keys().filter_map(|name| Some((name.clone(), super::same::of(&has, name)?.clone()))).collect()
 }
 
 fn masked(target: &Target, values: &Attributes) -> Value {

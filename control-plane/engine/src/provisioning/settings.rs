@@ -293,6 +293,12 @@ fn compiled(field: &'static str, expression: &str, kind: Kind) -> Result<Outboun
         let text = faults.first().map_or_else(String::new, |fault| fault.fault.to_string());
         (field, text)
     })?;
+    if compiled.is_unique() {
+        return Err((
+            field,
+            "unique makes names of new accounts, in outbound rules; there is none to make here".to_owned(),
+        ));
+    }
     match compiled.kind().filter(|found| *found != kind) {
         Some(found) => Err((field, format!("it gives {}, and must give {}", found.in_words(), kind.in_words()))),
         None => Ok(compiled),

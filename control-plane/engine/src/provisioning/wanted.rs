@@ -44,6 +44,8 @@ pub struct Wanted {
     pub suspended: bool,
     /// The values of its attributes. Empty: the attribute is not there.
     pub attributes: Attributes,
+    /// For a new account: the values that some of them have instead where somebody else has these, in their order.
+    pub choices: Vec<Attributes>,
     /// Where it is. `None`: the site decides.
     pub container: Option<String>,
     /// Whether it cannot be made, because it is not known where.
@@ -54,8 +56,9 @@ pub struct Wanted {
     pub failed: Vec<String>,
 }
 
-/// What the settings and rules want for a user or group.
-pub fn wanted(subject: &Subject, settings: &Settings, compiled: &Compiled, rules: &Outbound) -> Wanted {
+/// What the settings and rules want for a user or group. `is_new`: there is no account yet, so it also gets the names that
+/// stay as they are later.
+pub fn wanted(subject: &Subject, settings: &Settings, compiled: &Compiled, rules: &Outbound, is_new: bool) -> Wanted {
     let mut wanted = Wanted { active: subject.active, suspended: subject.suspended, ..Wanted::default() };
     let Some(of) = subject.of.filter(|_| subject.exists) else {
         return Wanted { exists: Some(false), ..wanted };
@@ -69,12 +72,18 @@ pub fn wanted(subject: &Subject, settings: &Settings, compiled: &Compiled, rules
             // The target says these values itself.
             continue;
         }
+        if given.is_unique && !is_new {
+            continue;
+        }
         match given.values {
             Ok(values) => drop(wanted.attributes.insert(given.attribute, values)),
             Err(reason) => {
                 wanted.failed.push(format!("{}: {}", given.attribute, compiled.shown(&given.reads, reason)));
             }
         }
+    }
+    if is_new && wanted.exists == Some(true) {
+        wanted.choices = rules.choices(of, &subject.fields);
     }
     if let Some(expression) = compiled.container.as_ref().filter(|_| of == RuleOf::Users) {
         match container::of(expression, &subject.fields) {

@@ -64,7 +64,10 @@ fn in_words(answer: &Value) -> String {
         Value::Array(of) => of.iter().filter_map(|it| it[name].as_str().or(it.as_str()).map(str::to_owned)).collect(),
         _ => Vec::new(),
     };
+    let named = answer["named"].as_object().into_iter().flatten();
+    let named = named.map(|(name, values)| format!("{name}={}", values[0].as_str().unwrap_or_default())).collect();
     let parts = [
+        ("named", named),
         ("kept as the directory has it", names("kept", "")),
         ("written over", names("overwritten", "")),
         ("refused", names("refused", "name")),
@@ -96,6 +99,8 @@ mod tests {
         let refused =
             json!({ "effect": "changed", "refused": [{ "name": "l", "message": "m" }], "overwritten": { "sn": null } });
         assert_eq!(in_words(&refused), "changed; written over: sn; refused: l");
+        let named = json!({ "effect": "created", "named": { "mail": ["jdoe2@x.example"], "uid": ["jdoe2"] } });
+        assert_eq!(in_words(&named), "created; named: mail=jdoe2@x.example, uid=jdoe2");
         let members = json!({ "effect": "changed", "unknown_members": ["a", "b", "c", "d", "e"] });
         assert_eq!(in_words(&members), "changed; members not found: a, b, c and 2 more");
     }

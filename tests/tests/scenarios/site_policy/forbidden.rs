@@ -104,7 +104,15 @@ impl Maker<'_> {
         let attributes = attributes.into_iter().map(|(name, value)| (name, vec![Bytes::from(value)])).collect();
         let existing = if self.chance.one_in(2) { Existing::Adopt } else { Existing::Conflict };
         let password = self.chance.one_in(3).then(|| password(false));
-        let create = Create { container, attributes, enabled: true, password, members: Vec::new(), existing };
+        let create = Create {
+            container,
+            attributes,
+            choices: Vec::new(),
+            enabled: true,
+            password,
+            members: Vec::new(),
+            existing,
+        };
         Operation { phase: Phase::Users, subject: Subject::default(), change: Change::Create(create) }
     }
 
@@ -148,7 +156,8 @@ impl Maker<'_> {
         let attributes =
             attributes.map(|(name, value)| (name.to_owned(), vec![Bytes::from(value.to_owned())])).collect();
         let existing = if self.chance.one_in(2) { Existing::Adopt } else { Existing::Conflict };
-        let create = Create { container, attributes, enabled: true, password: None, members, existing };
+        let create =
+            Create { container, attributes, choices: Vec::new(), enabled: true, password: None, members, existing };
         Operation { phase: Phase::Groups, subject: Subject::default(), change: Change::Create(create) }
     }
 

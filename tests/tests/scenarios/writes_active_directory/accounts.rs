@@ -75,6 +75,43 @@ fn a_weak_password_makes_no_account_and_is_named_as_the_reason() -> Result<()> {
 }
 
 #[test]
+fn of_several_names_the_first_free_one_is_taken_in_the_whole_domain() -> Result<()> {
+    scenario(async |stage| {
+        let (samba, directory) = start(stage).await?;
+        let named = |login: &str| -> Vec<(String, Vec<bytes::Bytes>)> {
+            let principal = format!("{login}@corp.example");
+            [("sAMAccountName", login), ("userPrincipalName", &principal), ("cn", login)]
+                .map(|(name, value)| (name.to_owned(), postern_tests::writing::values(&[value])))
+                .into()
+        };
+        let new = |phone: &str| {
+            let mut new = Create { enabled: false, ..create(&[("telephoneNumber", &[phone])]) };
+            new.attributes.extend(named("everyone"));
+            new.choices = vec![named("everyone2"), named("everyone3"), named("everyone4")];
+            make(new)
+        };
+        // A group has the first name, and somebody's principal name is the second.
+        operate(
+            &directory,
+            make(Create {
+                attributes: with(person("ben"), "userPrincipalName", "EVERYONE2@corp.example"),
+                ..person("ben")
+            }),
+        )
+        .await?;
+        for (phone, login) in [("1", "everyone3"), ("2", "everyone4")] {
+            let done = operate(&directory, new(phone)).await?;
+            ensure!(done.effect == Effect::Created, "{done:?}");
+            ensure!(value(&samba, login, "telephoneNumber").await? == phone);
+            ensure!(operate(&directory, new(phone)).await?.effect == Effect::AlreadySo);
+        }
+        let taken = fails(&directory, new("3")).await?;
+        ensure!(matches!(&taken, Failure::Taken { what } if what == "sAMAccountName"), "{taken:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn names_are_unique_in_the_whole_domain_and_those_that_windows_takes() -> Result<()> {
     scenario(async |stage| {
         let (samba, directory) = start(stage).await?;

@@ -37,6 +37,7 @@ pub struct Expression {
     node: Node,
     /// The attributes that it reads.
     reads: Vec<usize>,
+    unique: bool,
 }
 
 impl Expression {
@@ -51,7 +52,12 @@ impl Expression {
                 Ok(Err(_)) | Err(_) => Err(Fault::new(0, "it cannot be read")),
             }
         })?;
-        Ok(Self { node, reads: slots.take_read() })
+        Ok(Self { node, reads: slots.take_read(), unique: slots.take_unique() })
+    }
+
+    /// Whether it makes a name that nobody else has.
+    pub const fn is_unique(&self) -> bool {
+        self.unique
     }
 
     /// The names of the attributes that it reads.

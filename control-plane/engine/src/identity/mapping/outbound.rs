@@ -14,6 +14,8 @@ const MAX_NAME: usize = 64;
 /// The most values that a rule gives, and the longest, in bytes.
 const MAX_VALUES: usize = 1_000;
 const MAX_VALUE: usize = 4_096;
+/// The most names with a number that a new account may get.
+const MAX_CHOICES: u32 = 60;
 
 /// What no rule may fill, in lower case: it is the server's own, or something else than rules takes care of it.
 const NOT_BY_RULES: &[(&str, &str)] = &[
@@ -65,7 +67,12 @@ pub struct Wanted {
     pub reads: Vec<String>,
     /// The values, none to empty the attribute; or why the rule fails.
     pub values: Result<Vec<String>, String>,
+    /// Whether the rule makes a name that nobody else has: it is given to a new account, and stays.
+    pub is_unique: bool,
 }
+
+/// The values of attributes by their names.
+pub type Values = BTreeMap<String, Vec<String>>;
 
 impl Outbound {
     /// Compiles rules. All that is wrong with them is reported at once.
@@ -118,18 +125,51 @@ impl Outbound {
         self.compiled.iter().filter(|(rule, _)| plain(rule)).map(|(rule, _)| rule.target.as_str()).collect()
     }
 
+    /// Whether one of the rules makes a name that nobody else has.
+    pub fn is_unique(&self) -> bool {
+        self.compiled.iter().any(|(_, expression)| expression.is_unique())
+    }
+
     /// What the rules about users or groups give of one, of whom `fields` is known. A rule that fails does not stop the others.
     pub fn wanted(&self, of: RuleOf, fields: &BTreeMap<String, Json>) -> Vec<Wanted> {
-        let given: Vec<Value> =
-            self.slots.all().iter().map(|slot| fields.get(&slot.name).map_or(Value::Null, value)).collect();
+        let given = self.given(fields);
         let inputs = Inputs::given(&self.slots, &given);
         let wanted = |(rule, expression): &(Rule, Expression)| Wanted {
             attribute: rule.target.clone(),
             expression: rule.expression.clone(),
             reads: expression.reads(&self.slots).map(str::to_owned).collect(),
             values: expression.evaluate(&inputs).and_then(|value| texts(&value)).map_err(|fault| fault.to_string()),
+            is_unique: expression.is_unique(),
         };
         self.compiled.iter().filter(|(rule, _)| rule.of == of).map(wanted).collect()
+    }
+
+    /// The further names of a new account, in the order in which they are tried: all attributes of one choice have the same
+    /// number. Where a rule gives no value, it gives none with a number either.
+    pub fn choices(&self, of: RuleOf, fields: &BTreeMap<String, Json>) -> Vec<Values> {
+        let is_one = |(rule, expression): &&(Rule, Expression)| rule.of == of && expression.is_unique();
+        let rules: Vec<&(Rule, Expression)> = self.compiled.iter().filter(is_one).collect();
+        if rules.is_empty() {
+            return Vec::new();
+        }
+        let given = self.given(fields);
+        let choice = |choice: u32| {
+            let inputs = Inputs { choice, ..Inputs::given(&self.slots, &given) };
+            let values = rules.iter().map(|(rule, expression)| {
+                let values = texts(&expression.evaluate(&inputs).ok()?).ok()?;
+                Some((rule.target.clone(), values))
+            });
+            let values: Option<Values> = values.collect();
+            values.map(|mut values| {
+                values.retain(|_, values| !values.is_empty());
+                values
+            })
+        };
+        (1..=MAX_CHOICES).map_while(choice).filter(|values| !values.is_empty()).collect()
+    }
+
+    fn given(&self, fields: &BTreeMap<String, Json>) -> Vec<Value> {
+        self.slots.all().iter().map(|slot| fields.get(&slot.name).map_or(Value::Null, value)).collect()
     }
 }
 
@@ -268,6 +308,31 @@ mod tests {
             assert_eq!(wanted(expression, &user), Ok(values), "{expression}");
         }
         assert!(wanted("user_name - 1", &user).is_err());
+    }
+
+    #[test]
+    fn a_name_that_nobody_else_has_is_numbered_alike_in_all_rules() {
+        let login = "unique(lower(substring(given_name, 0, 1) + family_name), 2)";
+        let mail = format!("{login} + '@x.example'");
+        let rules = [rule("uid", login), rule("mail", &mail), rule("sn", "family_name")];
+        let rules = Outbound::compile(&rules).unwrap();
+        assert!(rules.is_unique());
+        let fields = serde_json::from_value(json!({"given_name": "John", "family_name": "Doe"})).unwrap();
+        let first = rules.wanted(RuleOf::Users, &fields);
+        assert_eq!(first[0].values, Ok(vec!["jdoe".to_owned()]));
+        assert_eq!(first.iter().map(|wanted| wanted.is_unique).collect::<Vec<_>>(), [true, true, false]);
+        let choices = rules.choices(RuleOf::Users, &fields);
+        assert_eq!(choices.len(), MAX_CHOICES as usize);
+        let values = |one: &str| vec![one.to_owned()];
+        let second = [("mail".to_owned(), values("jdoe2@x.example")), ("uid".to_owned(), values("jdoe2"))];
+        assert_eq!(choices[0], Values::from(second));
+        assert_eq!(choices[1]["uid"], values("jdoe3"));
+        // Nothing becomes no name, and a rule that fails leaves the first one to be refused.
+        assert!(rules.choices(RuleOf::Users, &BTreeMap::new()).is_empty());
+        assert!(rules.choices(RuleOf::Groups, &fields).is_empty());
+        let failing = Outbound::compile(&[rule("uid", "unique(given_name, -1)")]).unwrap();
+        assert!(failing.choices(RuleOf::Users, &fields).is_empty());
+        assert!(failing.wanted(RuleOf::Users, &fields)[0].values.as_ref().unwrap_err().contains("0 to 1000000"));
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Reads {
             }
         }
         let (dn, external_id, login) = (entry.dn(), entry.external_id(), entry.login());
-        Inputs { slots, values, binary: Cow::Owned(binary), dn, external_id, login, given: &[] }
+        Inputs { slots, values, binary: Cow::Owned(binary), dn, external_id, login, given: &[], choice: 0 }
     }
 }
 

@@ -244,6 +244,13 @@ impl Compiler<'_> {
             let what = why.map_or_else(|| format!("there is no function {name:?}"), |why| format!("{name}: {why}"));
             self.fault(of, what)
         })?;
+        if function == Function::Unique {
+            if self.slots.scope() == Scope::Entry {
+                let what = "unique: a name that nobody else has is made where accounts are created, by outbound rules";
+                return Err(self.fault(of, what));
+            }
+            self.slots.note_unique();
+        }
         let mut arguments = Vec::with_capacity(call.args.len() + 1);
         if let Some(target) = &call.target {
             arguments.push(self.node(target)?);

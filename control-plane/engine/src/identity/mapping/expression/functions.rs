@@ -9,6 +9,9 @@ use super::names::Function;
 use super::texts;
 use crate::identity::values::{self, Value};
 
+/// The highest number that `unique` counts from.
+const MAX_COUNTER: i64 = 1_000_000;
+
 impl Evaluation<'_> {
     /// Applies a function to its arguments, which are as many as it takes.
     pub(super) fn apply(&mut self, function: Function, mut arguments: Vec<Value>) -> Result {
@@ -79,12 +82,24 @@ impl Evaluation<'_> {
             }
             (F::Replace, [Value::Text(from), Value::Text(to)]) => self.replace(text, from, to),
             (F::Split, [Value::Text(separator)]) => self.split(text, separator),
+            (F::Unique, [Value::Number(counter)]) => self.unique(text, *counter),
             (F::Substring, [Value::Number(from)]) => Self::substring(text, *from, None),
             (F::Substring, [Value::Number(from), Value::Number(to)]) => Self::substring(text, *from, Some(*to)),
             (_, rest) => {
                 let kinds: Vec<&str> = rest.iter().map(Value::kind).collect();
                 Err(Fault::new(0, format!("these arguments do not fit: text, {}", kinds.join(", "))))
             }
+        }
+    }
+
+    /// The name itself, or with the number of the choice.
+    fn unique(&mut self, name: &str, counter: i64) -> Result {
+        if !(0..=MAX_COUNTER).contains(&counter) {
+            return Err(Fault::new(0, format!("unique counts from a number of 0 to {MAX_COUNTER}")));
+        }
+        match self.inputs.choice {
+            0 => self.text(name),
+            choice => self.text(format!("{name}{}", counter + i64::from(choice) - 1)),
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Slots {
     all: Vec<Slot>,
     /// Those that were asked for since [`Slots::take_read`].
     read: Vec<usize>,
+    /// Whether it makes names that nobody else has; since [`Slots::take_unique`].
+    unique: bool,
     scope: Scope,
 }
 
@@ -92,6 +94,15 @@ impl Slots {
         std::mem::take(&mut self.read)
     }
 
+    pub(super) const fn note_unique(&mut self) {
+        self.unique = true;
+    }
+
+    /// Whether a name that nobody else has was asked for since the last time.
+    pub(super) fn take_unique(&mut self) -> bool {
+        std::mem::take(&mut self.unique)
+    }
+
     /// The attributes, by their places.
     pub fn all(&self) -> &[Slot] {
         &self.all
@@ -115,13 +126,15 @@ pub struct Inputs<'e> {
     pub login: Option<&'e str>,
     /// The fields of a user or group, by their places. Empty: it is an entry.
     pub given: &'e [Value],
+    /// Which of the names that `unique` makes: 0 is the name itself, then it has a number.
+    pub choice: u32,
 }
 
 impl<'e> Inputs<'e> {
     /// The fields of a user or group.
     pub fn given(slots: &'e Slots, given: &'e [Value]) -> Self {
         let (values, binary) = (Vec::new(), Cow::Borrowed(&[][..]));
-        Self { slots, values, binary, dn: None, external_id: "", login: None, given }
+        Self { slots, values, binary, dn: None, external_id: "", login: None, given, choice: 0 }
     }
 
     fn of(&self, place: usize) -> (&'e str, Syntax, &[&'e [u8]]) {

@@ -87,7 +87,8 @@ fn of_call(function: F, arguments: &[Node], slots: &Slots) -> Option<Kind> {
         | F::Substring
         | F::Rdn
         | F::Domain
-        | F::LocalPart => Kind::Text,
+        | F::LocalPart
+        | F::Unique => Kind::Text,
         F::Subtract | F::Multiply | F::Divide | F::Remainder | F::Negate | F::Size | F::Int => Kind::Number,
         F::Split => Kind::List,
         F::Timestamp => Kind::Time,

@@ -1,10 +1,8 @@
 //! The functions and operators by name, with the number of their arguments.
 
 /// Functions that are not there yet or never will be, with the reason.
-pub(super) const NOT_YET: &[(&str, &str)] = &[
-    ("unique", "names that must be unique are made where accounts are created, not in the rules of an import"),
-    ("matches", "regular expressions are not supported; use startsWith, endsWith, contains, or split"),
-];
+pub(super) const NOT_YET: &[(&str, &str)] =
+    &[("matches", "regular expressions are not supported; use startsWith, endsWith, contains, or split")];
 
 macro_rules! functions {
     ($($name:literal $variant:ident $least:literal..=$most:expr;)+) => {
@@ -68,6 +66,7 @@ functions! {
     "contains" Contains 2..=2;
     "startsWith" StartsWith 2..=2;
     "endsWith" EndsWith 2..=2;
+    "unique" Unique 2..=2;
     "first" First 1..=1;
     "any_of" AnyOf 1..=16;
     "has_bit" HasBit 2..=2;

@@ -41,6 +41,7 @@ fn inputs<'e>(slots: &'e Slots, values: &[Vec<&'e [u8]>]) -> Inputs<'e> {
         external_id: "42",
         login: Some("ada"),
         given: &[],
+        choice: 0,
     }
 }
 
@@ -183,7 +184,7 @@ fn what_does_not_compile_says_why_and_where() {
         ("nonsense(1)", 9, "no function \"nonsense\""),
         ("1 + nonsense(1)", 13, "no function \"nonsense\""),
         ("lower(a, b)", 6, "lower takes 1 argument; 2 were given"),
-        ("unique(login, 1)", 7, "where accounts are created"),
+        ("unique(login, 1)", 7, "by outbound rules"),
         ("matches(a, b)", 8, "regular expressions"),
         ("flags.rich", 6, "no flag \"rich\""),
         ("attr(mail)", 5, "in quotation marks"),

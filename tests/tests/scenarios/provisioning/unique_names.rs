@@ -1,0 +1,64 @@
+//! Logins that `unique` makes: people of the same name get different ones, which stay when the name changes.
+
+use anyhow::{Result, ensure};
+use postern_tests::scenario;
+use postern_tests::site::DIRECTORY;
+use serde_json::{Value, json};
+
+use crate::provisioning::common::{all, ended, nothing_under_way, provision, rests, start};
+
+const LOGIN: &str = "unique(lower(substring(given_name, 0, 1) + family_name), 2)";
+
+#[test]
+fn people_of_the_same_name_get_different_logins_that_stay() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let rule =
+            |target: &str, expression: &str| json!({ "of": "users", "target": target, "expression": expression });
+        let rules = json!({ "rules": [
+            rule("uid", LOGIN),
+            rule("mail", &format!("{LOGIN} + '@corp.example'")),
+            rule("cn", "display_name"),
+            rule("sn", "family_name"),
+            rule("employeeNumber", "user_name"),
+        ] });
+        site.api.put(&format!("/api/v1/directories/{DIRECTORY}/outbound-mapping"), &rules).await?;
+        // The imported people have no name of this form.
+        let mut settings = all();
+        settings["assignment"] =
+            json!({ "kind": "condition", "expression": "family_name == 'Doe' || family_name == 'Roe'" });
+        provision(&site, settings).await?;
+        let people = ["p1", "p2", "p3"];
+        let mut ids = Vec::new();
+        for name in people {
+            let body =
+                json!({ "user_name": name, "given_name": "John", "family_name": "Doe", "display_name": "John Doe" });
+            let user = site.api.post("/api/v1/users", body).await?;
+            ids.push(user["id"].as_str().unwrap_or_default().to_owned());
+        }
+        let mut logins = Vec::new();
+        for (id, number) in ids.iter().zip(people) {
+            let operation = ended(&site, id, "create").await?;
+            ensure!(operation["state"] == "succeeded", "{operation:#}");
+            let entry = &site.slapd.entries(&format!("(employeeNumber={number})")).await?[0];
+            let login = entry.text("uid");
+            ensure!(operation["answer"]["named"]["uid"] == json!([login]), "{operation:#}");
+            ensure!(entry.text("mail") == format!("{login}@corp.example"));
+            logins.push(login);
+        }
+        logins.sort();
+        ensure!(logins == ["jdoe", "jdoe2", "jdoe3"], "{logins:?}");
+        rests(&site.api).await?;
+        // She marries: the name changes, and the login stays.
+        let path = format!("/api/v1/users/{}", ids[1]);
+        site.api.patch(&path, json!({ "family_name": "Roe", "display_name": "Jane Roe" })).await?;
+        let update = ended(&site, &ids[1], "update").await?;
+        ensure!(update["state"] == "succeeded", "{update:#}");
+        nothing_under_way(&site).await?;
+        let entry = &site.slapd.entries("(employeeNumber=p2)").await?[0];
+        ensure!(entry.text("sn") == "Roe" && entry.text("uid").starts_with("jdoe"), "{}", entry.text("uid"));
+        let explained: Value = site.api.get(&format!("{path}/provision/explain?target={DIRECTORY}")).await?;
+        ensure!(explained["rules"][0]["skipped"] == true && explained["rules"][3]["skipped"] == false, "{explained:#}");
+        rests(&site.api).await
+    })
+}
