@@ -345,6 +345,12 @@ impl Api {
         self.post(&format!("/api/v1/jobs/{id}/{decision}"), json!({})).await.map(drop)
     }
 
+    /// The newest entry of the audit log about an action.
+    pub async fn audited(&self, action: &str) -> Result<Value> {
+        let log = self.get(&format!("/api/v1/audit?action={action}&limit=1")).await?;
+        log["items"].get(0).cloned().with_context(|| format!("{action} is not in the audit log"))
+    }
+
     /// All accounts of a kind (`user`, `group`) in a directory.
     pub async fn accounts(&self, directory: &str, kind: &str) -> Result<Vec<Account>> {
         self.list(&format!("/api/v1/accounts?directory={directory}&kind={kind}")).await

@@ -112,11 +112,20 @@ pub struct DeletedGroupView {
     pub deleted_at: Timestamp,
     /// Who deleted it.
     pub deleted_by: String,
+    /// The version, for `If-Match` when it is restored.
+    pub etag: String,
 }
 
 impl From<DeletedGroup> for DeletedGroupView {
     fn from(row: DeletedGroup) -> Self {
-        Self { id: row.id, display_name: row.display_name, deleted_at: row.deleted_at, deleted_by: row.deleted_by }
+        let etag = format!("\"{}\"", postern_engine::services::versions::of(&row));
+        Self {
+            id: row.id,
+            display_name: row.display_name,
+            deleted_at: row.deleted_at,
+            deleted_by: row.deleted_by,
+            etag,
+        }
     }
 }
 
@@ -217,13 +226,15 @@ async fn delete(
 
 /// Restores a deleted group
 #[utoipa::path(post, path = "/api/v1/groups/{id}/restore", tag = "groups", operation_id = "restore_group",
-    params(("id" = String, Path, description = "Id of the deleted group, its beginning, or its name")), responses((status = 200, body = GroupView)))]
+    params(("id" = String, Path, description = "Id of the deleted group, its beginning, or its name"),
+        ("If-Match" = Option<String>, Header, description = "The version (`etag` of the list of deleted groups) that the decision is based on. Absent: any")), responses((status = 200, body = GroupView)))]
 async fn restore(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<String>,
+    known: IfMatch,
 ) -> Result<(Tag, Json<GroupView>), Problem> {
-    Ok(answer(api.services.change_groups(&caller.actor)?.restore(&id).await?))
+    Ok(answer(api.services.change_groups(&caller.actor)?.restore(&id, known.known()).await?))
 }
 
 /// Lists deleted groups that can be restored

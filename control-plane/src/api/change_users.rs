@@ -106,11 +106,14 @@ pub struct DeletedUserView {
     pub deleted_at: Timestamp,
     /// Who deleted it.
     pub deleted_by: String,
+    /// The version, for `If-Match` when it is restored.
+    pub etag: String,
 }
 
 impl From<DeletedUser> for DeletedUserView {
     fn from(row: DeletedUser) -> Self {
-        Self { id: row.id, user_name: row.user_name, deleted_at: row.deleted_at, deleted_by: row.deleted_by }
+        let etag = format!("\"{}\"", postern_engine::services::versions::of(&row));
+        Self { id: row.id, user_name: row.user_name, deleted_at: row.deleted_at, deleted_by: row.deleted_by, etag }
     }
 }
 
@@ -260,14 +263,16 @@ async fn enable(
 
 /// Restores a deleted user
 #[utoipa::path(post, path = "/api/v1/users/{id}/restore", tag = "users", operation_id = "restore_user",
-    params(("id" = String, Path, description = "Id of the deleted user, its beginning, or the user name")), responses((status = 200, body = ChangedUser)))]
+    params(("id" = String, Path, description = "Id of the deleted user, its beginning, or the user name"),
+        ("If-Match" = Option<String>, Header, description = "The version (`etag` of the list of deleted users) that the decision is based on. Absent: any")), responses((status = 200, body = ChangedUser)))]
 async fn restore(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<String>,
+    known: IfMatch,
 ) -> Result<(Tag, Json<ChangedUser>), Problem> {
     let users = api.services.change_users(&caller.actor)?;
-    let restored = users.restore(&id).await?;
+    let restored = users.restore(&id, known.known()).await?;
     answer(&users, restored).await
 }
 

@@ -134,6 +134,7 @@ fn a_summary_that_does_not_add_up_is_refused_and_marks_nobody_missing() -> Resul
             refuse(&agent, &command, &few, (chunks, users, digest)).await.with_context(|| format!("wrong {what}"))?;
             holds(&api, 100).await.with_context(|| format!("a wrong {what} was believed"))?;
             api.decide(&job.id, "cancel").await?;
+            ensure!(api.audited("job.cancel_requested").await?["object_id"] == serde_json::json!(job.id));
             api.finished(&job.id, wait::SOON).await?.expect("canceled")?;
         }
         // The same command again under a new generation, this time right.

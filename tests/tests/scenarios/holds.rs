@@ -54,6 +54,7 @@ fn a_login_attribute_that_is_hidden_renames_nobody() -> Result<()> {
         ensure!(logins(&line.api).await? == before, "renamed before the decision");
         line.api.decide(&job.id, "reject").await?;
         ensure!(logins(&line.api).await? == before, "renamed by a rejection");
+        ensure!(line.api.audited("job.rejected").await?["object_id"] == json!(job.id));
         show(&server).await?;
         line.api.import("ds").await?;
         ensure!(logins(&line.api).await? == before, "renamed");

@@ -189,6 +189,8 @@ fn whatever_an_administrator_changes_is_tried_again_if_the_database_undid_it() -
         let split = json!({ "accounts": [accounts], "user_name": "apart" });
         let split = api.post(&format!("/api/v1/users/{name}/split"), split).await?;
         let apart = split["new_user"]["id"].as_str().context("an id")?.to_owned();
+        let entry = api.audited("user.split").await?;
+        ensure!(entry.to_string().contains(&apart), "{entry:#}");
         api.post("/api/v1/groups", json!({ "display_name": "team" })).await?;
         api.patch("/api/v1/groups/team", json!({ "description": "of the test" })).await?;
         api.put(&format!("/api/v1/groups/team/members/{apart}"), &Value::Null).await?;

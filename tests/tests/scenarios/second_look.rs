@@ -164,6 +164,8 @@ fn an_agent_with_another_filter_marks_nobody_missing_before_an_administrator_acc
         ensure!(held.hold["missing"].as_u64() == Some(4), "{held:?}");
         nobody_is_missing(&site.api, site::DIRECTORY).await?;
         site.api.decide(&job.id, "approve").await?;
+        let entry = site.api.audited("job.approved").await?;
+        ensure!(entry["object_id"] == serde_json::json!(job.id) && !entry["after"].is_null(), "{entry:#}");
         let job = site.api.finished(&job.id, wait::SOON).await?.expect("succeeded")?;
         ensure!(job.count("missing") == 4 && job.count("missing_left_scope") == 4, "{job:?}");
         Ok(())

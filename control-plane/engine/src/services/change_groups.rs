@@ -159,8 +159,10 @@ impl GroupChanges<'_> {
     }
 
     /// Restores a deleted group, with the memberships that the organization had added and whose other side still exists.
-    pub async fn restore(&self, named: &str) -> Result<GroupRow> {
-        let id = restorable::group(self.0, named).await?;
+    pub async fn restore(&self, named: &str, known: Option<&str>) -> Result<GroupRow> {
+        let deleted = restorable::group(self.0, named).await?;
+        versions::same_deleted(known, "group", &deleted, (deleted.deleted_at, &deleted.deleted_by))?;
+        let id = deleted.id;
         let group = again(|| self.restore_once(id)).await?;
         self.log(id, "group.restored");
         Ok(group)

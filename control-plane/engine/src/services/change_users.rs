@@ -175,8 +175,9 @@ impl UserChanges<'_> {
     }
 
     /// Restores a deleted user, without the accounts that it had.
-    pub async fn restore(&self, named: &str) -> Result<OwnedUser> {
+    pub async fn restore(&self, named: &str, known: Option<&str>) -> Result<OwnedUser> {
         let deleted = restorable::user(self.0, named).await?;
+        versions::same_deleted(known, "user", &deleted, (deleted.deleted_at, &deleted.deleted_by))?;
         again(|| self.restore_once(&deleted)).await?;
         self.log(deleted.id, "user.restored");
         self.get(deleted.id).await

@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use postern_runtime::plain::quoted;
-use postern_store::{DeletedUser, Thing};
+use postern_store::{DeletedGroup, DeletedUser, Thing};
 use uuid::Uuid;
 
 use super::access::Access;
 use super::error::{Candidate, Error, Message, Result};
 use super::resolve;
-use crate::records::GroupId;
 
 /// The deleted user.
 pub(super) async fn user(access: Access<'_>, text: &str) -> Result<DeletedUser> {
@@ -20,11 +19,12 @@ pub(super) async fn user(access: Access<'_>, text: &str) -> Result<DeletedUser> 
 }
 
 /// The deleted group.
-pub(super) async fn group(access: Access<'_>, text: &str) -> Result<GroupId> {
+pub(super) async fn group(access: Access<'_>, text: &str) -> Result<DeletedGroup> {
     let ids = ids(text, Thing::Group);
-    let found = access.store().deleted_groups_like(access.organization(), text.trim(), ids).await?;
+    let mut found = access.store().deleted_groups_like(access.organization(), text.trim(), ids).await?;
     let all = found.iter().map(|group| candidate(group.id.as_uuid(), &group.display_name, group.deleted_at));
-    only("groups", text, all.collect()).map(GroupId::from_uuid)
+    only("groups", text, all.collect())?;
+    Ok(found.remove(0))
 }
 
 /// The ids that the text may mean.
@@ -37,10 +37,10 @@ fn candidate(id: Uuid, name: &str, deleted_at: Timestamp) -> Candidate {
     Candidate { id, name: format!("{name}, deleted at {}", deleted_at.strftime("%Y-%m-%d %H:%M:%SZ")) }
 }
 
-/// The only one that the text means.
-fn only(what: &str, text: &str, found: Vec<Candidate>) -> Result<Uuid> {
+/// Refuses a text that does not mean exactly one.
+fn only(what: &str, text: &str, found: Vec<Candidate>) -> Result<()> {
     match found.first() {
-        Some(only) if found.len() == 1 => Ok(only.id),
+        Some(_) if found.len() == 1 => Ok(()),
         Some(_) => {
             let message = Message::new(format!("Several deleted {what} match {}.", quoted(text)));
             Err(Error::Ambiguous { message: message.cure("Give the id of one:"), candidates: found })

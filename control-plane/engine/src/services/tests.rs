@@ -80,7 +80,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
         s.change_users(a)?.disable(a.role.as_str(), Disabling::default(), None);
     ChangePeople Operator "users.enable" |s, a| s.change_users(a)?.enable(a.role.as_str(), None);
     ChangePeople Operator "users.delete" |s, a| s.change_users(a)?.delete(a.role.as_str(), None);
-    ChangePeople Operator "users.restore" |s, a| s.change_users(a)?.restore(&ApiTokenId::new().to_string());
+    ChangePeople Operator "users.restore" |s, a| s.change_users(a)?.restore(&ApiTokenId::new().to_string(), None);
     ChangePeople Operator "users.bulk" |s, a| s.bulk_users(a)?.write(vec![line("bulk")], false);
     ChangePeople Operator "users.merge" |s, a| s.merge_users(a)?.merge("bulk", a.role.as_str(), None, true);
     ChangePeople Operator "users.split" |s, a| s.merge_users(a)?.split("bulk", (&[], "x"), None, true);
@@ -97,7 +97,7 @@ const TABLE: &[(&str, Right, Role, Call)] = calls! {
         s.change_groups(a)?.remove_member(a.role.as_str(), &Uuid::nil().to_string());
     ChangePeople Operator "groups.change_members" |s, a| s.change_groups(a)?.change_members(a.role.as_str(), nobody());
     ChangePeople Operator "groups.delete" |s, a| s.change_groups(a)?.delete(a.role.as_str(), None, true);
-    ChangePeople Operator "groups.restore" |s, a| s.change_groups(a)?.restore(&ApiTokenId::new().to_string());
+    ChangePeople Operator "groups.restore" |s, a| s.change_groups(a)?.restore(&ApiTokenId::new().to_string(), None);
     ReadPeople Helpdesk "accounts.filter" |s, a| s.accounts(a)?.filter(Some("corp"), None, None, false);
     ReadPeople Helpdesk "accounts.get" |s, a| s.accounts(a)?.get("anna");
     ReadPeople Helpdesk "conflicts.filter" |s, a| s.conflicts(a)?.filter(Some("corp"));

@@ -40,6 +40,20 @@ pub(super) async fn changed(access: Access<'_>, what: &str, id: Uuid, at: Timest
     Ok(Error::Outdated(message.cure(format!("Read the {what} again, and change what it is now."))))
 }
 
+/// Refuses to restore an object that is not the one that the caller knows: it was restored and deleted again meanwhile.
+pub(super) fn same_deleted(
+    known: Option<&str>,
+    what: &str,
+    deleted: &impl Debug,
+    (at, by): (Timestamp, &str),
+) -> Result<()> {
+    if known.is_none_or(|known| fits(known, &of(deleted))) {
+        return Ok(());
+    }
+    let message = Message::new(format!("The {what} is not the deleted one that you know: {by} deleted it at {at}."));
+    Err(Error::Outdated(message.cure(format!("`postern {what}s deleted` shows those that there are now."))))
+}
+
 /// The names of the fields that two values of an object do not share.
 fn different(before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
     let (Some(Value::Object(before)), Some(Value::Object(after))) = (before, after) else { return Vec::new() };

@@ -10,6 +10,7 @@ mod events;
 mod idempotency;
 mod isolation;
 mod lists;
+mod logged;
 mod mapping;
 mod merged_users;
 mod names;

@@ -33,6 +33,8 @@ fn deletions_beyond_the_threshold_wait_and_only_what_is_approved_is_sent() -> Re
         let path = |what: &str| format!("/api/v1/directories/{DIRECTORY}/provisioning/{what}");
         let only = |operation: &Value| json!({ "operations": [operation["id"]] });
         site.api.post(&path("approve"), only(&held[0])).await?;
+        let entry = site.api.audited("operations.approved").await?;
+        ensure!(entry["object"] == DIRECTORY, "{entry:#}");
         let approved = held[0]["identity_id"].as_str().context("no id")?;
         let gone = ended(&site, approved, "delete").await?;
         ensure!(gone["state"] == "succeeded", "{gone:#}");
@@ -41,6 +43,8 @@ fn deletions_beyond_the_threshold_wait_and_only_what_is_approved_is_sent() -> Re
         wait::until_true("the deletion is dropped", wait::SOON, async || Ok(in_state(&site, "held").await?.len() == 1))
             .await?;
         site.api.post(&path("reject"), only(&held[2])).await?;
+        let entry = site.api.audited("operations.rejected").await?;
+        ensure!(entry["object"] == DIRECTORY, "{entry:#}");
         ensure!(in_state(&site, "held").await?.is_empty());
         ensure!(site.slapd.users().await?.len() == 3 + 2, "only the approved one was deleted");
         // A comparison of all finds the rejected one again.

@@ -43,6 +43,9 @@ fn an_entry_of_a_deleted_person_is_only_linked_by_decision() -> Result<()> {
                 accounts["items"].as_array().and_then(|items| items.iter().find(of_name)).context("no account")?;
             let link = json!({ "target": DIRECTORY, "account": account["id"] });
             site.api.post(&format!("/api/v1/users/{second}/link"), link.clone()).await?;
+            let logged = site.api.audited("user.account_linked").await?;
+            let of = (&logged["object_id"], &logged["after"]["account"]);
+            ensure!(of == (&json!(second), &account["id"]), "{logged:#}");
             wait::until_true("the entry is enabled again", wait::SOON, async || {
                 Ok(entry().await?.text("employeeType") != "disabled")
             })
