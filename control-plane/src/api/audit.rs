@@ -224,9 +224,9 @@ impl Exported for AuditEntryView {
     const COLUMNS: &'static [&'static str] =
         &["seq", "at", "actor", "actor_name", "address", "action", "object_id", "object", "before", "after", "hash"];
 
-    fn cells(self) -> Vec<String> {
+    fn lines(self) -> Vec<Vec<String>> {
         let json = |value: Option<Value>| value.map(|value| value.to_string()).unwrap_or_default();
-        vec![
+        vec![vec![
             self.seq.to_string(),
             self.at.to_string(),
             self.actor,
@@ -238,6 +238,6 @@ impl Exported for AuditEntryView {
             json(self.before),
             json(self.after),
             self.hash,
-        ]
+        ]]
     }
 }

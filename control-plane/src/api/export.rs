@@ -30,13 +30,13 @@ pub enum ExportFormat {
     Ndjson,
 }
 
-/// What is exported: an item with the cells of its line of CSV.
+/// What is exported: an item with its lines of CSV.
 pub(super) trait Exported: Serialize {
     /// The names of the columns.
     const COLUMNS: &'static [&'static str];
 
-    /// The cells, in the order of the columns.
-    fn cells(self) -> Vec<String>;
+    /// Its lines, mostly one: the cells in the order of the columns.
+    fn lines(self) -> Vec<Vec<String>>;
 }
 
 /// Reads a page of a list, for a caller who may read it. It opens the service, and so checks the right.
@@ -123,7 +123,7 @@ fn written<T: Exported>(format: ExportFormat, first: bool, items: Vec<T>) -> Res
                 text.push_str(&spreadsheet::line(T::COLUMNS));
             }
             for item in items {
-                text.push_str(&spreadsheet::line(item.cells()));
+                item.lines().into_iter().for_each(|cells| text.push_str(&spreadsheet::line(cells)));
             }
             Ok(text.into())
         }

@@ -140,9 +140,9 @@ impl Exported for PlanOperationView {
     const COLUMNS: &'static [&'static str] =
         &["place", "kind", "identity_id", "name", "action", "before", "after", "state", "answer"];
 
-    fn cells(self) -> Vec<String> {
+    fn lines(self) -> Vec<Vec<String>> {
         let json = |value: Option<Value>| value.map(|value| value.to_string()).unwrap_or_default();
-        vec![
+        vec![vec![
             self.place.to_string(),
             self.kind,
             self.identity_id.to_string(),
@@ -152,7 +152,7 @@ impl Exported for PlanOperationView {
             json(self.after),
             self.state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
             json(self.answer),
-        ]
+        ]]
     }
 }
 

@@ -120,9 +120,9 @@ impl Exported for OperationView {
         "id",
     ];
 
-    fn cells(self) -> Vec<String> {
+    fn lines(self) -> Vec<Vec<String>> {
         let json = |value: Option<&Value>| value.map(ToString::to_string).unwrap_or_default();
-        vec![
+        vec![vec![
             self.at.to_string(),
             self.cause,
             self.actor.unwrap_or_default(),
@@ -141,7 +141,7 @@ impl Exported for OperationView {
             self.approved_by.unwrap_or_default(),
             self.plan_id.map(|id| id.to_string()).unwrap_or_default(),
             self.id.to_string(),
-        ]
+        ]]
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/api/v1/jobs`: asking for work, watching it, and deciding what a safeguard stopped.
 
 mod events;
-mod preview;
+pub(crate) mod preview;
 mod types;
 pub mod view;
 

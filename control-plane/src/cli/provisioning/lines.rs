@@ -64,10 +64,10 @@ fn in_words(answer: &Value) -> String {
         Value::Array(of) => of.iter().filter_map(|it| it[name].as_str().or(it.as_str()).map(str::to_owned)).collect(),
         _ => Vec::new(),
     };
-    let named = answer["named"].as_object().into_iter().flatten();
-    let named = named.map(|(name, values)| format!("{name}={}", values[0].as_str().unwrap_or_default())).collect();
+    let chosen = answer["named"].as_object().into_iter().flatten();
+    let chosen = chosen.map(|(name, values)| format!("{name}={}", values[0].as_str().unwrap_or_default())).collect();
     let parts = [
-        ("named", named),
+        ("named", chosen),
         ("kept as the directory has it", names("kept", "")),
         ("written over", names("overwritten", "")),
         ("refused", names("refused", "name")),

@@ -17,6 +17,7 @@ use super::super::confirm::Yes;
 use super::super::error::Error;
 use super::super::list::{Found, ListArgs};
 use super::super::name::Name;
+use super::super::output_file::download;
 use super::super::screen::{Colour, Screen, plain, text_or, time, word};
 
 /// How often to look whether a plan is made.
@@ -179,11 +180,7 @@ struct Whole {
 async fn show(plan: PlanView, directory: &Name, csv: bool, client: &Client, screen: &mut Screen) -> Result<(), Error> {
     let url = format!("{}/operations", path(directory, plan.id));
     if csv {
-        let mut answer = client.download(&url, &[("format", "csv".to_owned())]).await?;
-        while let Some(chunk) = client.chunk(&mut answer).await? {
-            screen.bytes(&chunk)?;
-        }
-        return Ok(());
+        return download(&url, &[("format", "csv".to_owned())], None, client, screen).await;
     }
     if screen.is_json() {
         let found: Found<PlanOperationView> = client.list(&url, &[], None).await?;

@@ -57,6 +57,13 @@ fn a_preview_is_shown_as_a_table_as_json_and_as_csv_without_formulas() -> Result
         ensure!(has("user,karl,", ",user_name,carl,karl"), "{text}");
         ensure!(has("group,admins,", "members added,,1: frida"), "{text}");
         ensure!(has("user,dora,", "'=cmd") && !has("user,dora,", ",=cmd"), "a spreadsheet would run it: {text}");
+        let printed = postern().args(["jobs", "preview", &id, "--csv", "-"]).success().await?;
+        ensure!(printed == text, "{printed}");
+        let path = format!("/api/v1/jobs/{id}/preview");
+        let named = site.api.get(&format!("{path}?format=ndjson&action=renamed")).await?;
+        let named = named.as_str().context("no lines")?;
+        ensure!(named.lines().count() == 2 && named.contains("\"karl\""), "{named}");
+        ensure!(site.api.get(&format!("{path}?format=csv")).await?.as_str() == Some(text.as_str()));
         let again = csv().output().await?;
         ensure!(!again.status.success() && std::fs::read_to_string(&file)? == text, "a file was overwritten");
         Ok(())
