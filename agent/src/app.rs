@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_directory::{BindMemory, Directory};
+use postern_platform::signals::Reloads;
 use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::{self, Shutdown};
 use postern_runtime::service_manager;
@@ -35,12 +36,10 @@ pub(crate) enum Error {
     Signals(#[source] lifecycle::Error),
     #[error("cannot start the health listener")]
     Health(#[source] health::Error),
-    #[cfg(unix)]
     #[error("cannot start the status socket")]
     Socket(#[source] socket::Error),
-    #[cfg(unix)]
     #[error("cannot listen for reload signals")]
-    Hangups(#[source] std::io::Error),
+    Reloads(#[source] std::io::Error),
     #[error("the agent stopped")]
     Critical(#[source] CriticalFailure),
 }
@@ -64,7 +63,6 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         Some(health) => Some(health::Listener::bind(health.listen).await.map_err(Error::Health)?),
         None => None,
     };
-    #[cfg(unix)]
     let status = socket::Listener::bind(state_dir).await.map_err(Error::Socket)?;
     tracing::info!(version = crate::VERSION, agent_id = %identity.current().agent_id(), "agent.starting");
     let agent = Arc::new(Agent::start(Parts {
@@ -84,15 +82,11 @@ pub(crate) async fn run(config: Config, file: Option<&Path>, state_dir: &Path) -
         let serving = listener.serve(Arc::clone(&agent), supervisor.clone());
         supervisor.spawn("health", OnCancel::Abort, serving);
     }
-    #[cfg(unix)]
-    {
-        supervisor.spawn("status_socket", OnCancel::Abort, status.serve(Arc::clone(&agent)));
-        // Before readiness is announced: a SIGHUP without a handler would end the process.
-        let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map_err(Error::Hangups)?;
-        let reloading =
-            reload_on_hangup(hangups, agent, file.map(Path::to_owned), fixed, (directories, memory, records));
-        supervisor.spawn("reload", OnCancel::Abort, reloading);
-    }
+    supervisor.spawn("status_socket", OnCancel::Abort, status.serve(Arc::clone(&agent)));
+    // Before readiness is announced: a SIGHUP without a handler would end the process.
+    let reloads = Reloads::listen().map_err(Error::Reloads)?;
+    let reloading = reload_on(reloads, agent, file.map(Path::to_owned), fixed, (directories, memory, records));
+    supervisor.spawn("reload", OnCancel::Abort, reloading);
     service_manager::accompany(&supervisor, clock).await;
     let ended = supervisor.join().await;
     tracing::info!("agent.stopped");
@@ -112,16 +106,15 @@ fn served(directories: &[Directory]) -> Directories {
     directories.iter().map(|directory| Arc::new(directory.clone()) as Arc<dyn ServedDirectory>).collect()
 }
 
-/// On SIGHUP, directories and policy are read anew. A bad file changes nothing.
-#[cfg(unix)]
-async fn reload_on_hangup(
-    mut hangups: tokio::signal::unix::Signal,
+/// When somebody asks for it (SIGHUP), directories and policy are read anew. A bad file changes nothing.
+async fn reload_on(
+    mut reloads: Reloads,
     agent: Arc<Agent>,
     file: Option<PathBuf>,
     fixed: Fixed,
     (mut directories, memory, records): (Vec<Directory>, Arc<BindMemory>, Arc<Records>),
 ) {
-    while hangups.recv().await.is_some() {
+    while reloads.recv().await.is_some() {
         service_manager::reloading();
         let read = Config::load(file.as_deref()).map_err(Error::Config);
         match read.and_then(|config| Ok((open(&config, &directories, &memory)?, config))) {

@@ -1,4 +1,4 @@
-//! The agent's configuration file, `/etc/postern/agent.toml`, and its `POSTERN_AGENT__…` overrides.
+//! The agent's configuration file, `agent.toml`, and its `POSTERN_AGENT__…` overrides.
 
 mod fixed;
 pub mod reference;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postern_directory::{BindMemory, ConfigError, Directory, DirectoryConfig, Flavour, Problem};
+use postern_platform::paths;
 use postern_proto::directory_name;
 use postern_runtime::settings;
 use postern_runtime::telemetry::Format;
@@ -21,12 +22,13 @@ use crate::deliver::Compression;
 use crate::link::proxy::{self, ProxyRule};
 use crate::policy::{Policy, Records, Rules};
 
-/// Where the configuration is looked for unless `--config` says otherwise.
-pub const DEFAULT_FILE: &str = "/etc/postern/agent.toml";
-/// The default folder of the agent's identity.
-pub const DEFAULT_STATE_DIR: &str = "/var/lib/postern-agent";
 /// What environment overrides begin with.
 pub const ENV_PREFIX: &str = "POSTERN_AGENT";
+
+/// Where the configuration is looked for unless `--config` says otherwise.
+pub fn default_file() -> PathBuf {
+    paths::configuration()
+}
 
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +81,7 @@ pub enum Error {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where the identity and the status socket are kept. Unset: `/var/lib/postern-agent`.
+    /// Where the identity and the status socket are kept. Unset: the system's place for it.
     pub state_dir: Option<PathBuf>,
     /// The way to the control plane.
     pub control_plane: ControlPlane,
@@ -127,8 +129,8 @@ pub struct Log {
 impl Config {
     /// Reads and checks the configuration. Without an explicit `file` the default one is read if it is there.
     pub fn load(file: Option<&Path>) -> Result<Self, Error> {
-        let default = Path::new(DEFAULT_FILE);
-        let file = file.or_else(|| default.exists().then_some(default));
+        let default = default_file();
+        let file = file.or_else(|| default.exists().then_some(default.as_path()));
         let config: Self = settings::load(file, ENV_PREFIX).map_err(Error::Settings)?;
         config.verify()?;
         Ok(config)
@@ -140,10 +142,10 @@ impl Config {
         struct Place {
             state_dir: Option<PathBuf>,
         }
-        let default = Path::new(DEFAULT_FILE);
-        let file = file.or_else(|| default.exists().then_some(default));
+        let default = default_file();
+        let file = file.or_else(|| default.exists().then_some(default.as_path()));
         let place: Place = settings::load(file, ENV_PREFIX).map_err(Error::Settings)?;
-        Ok(place.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()))
+        Ok(place.state_dir.unwrap_or_else(paths::state_folder))
     }
 
     fn verify(&self) -> Result<(), Error> {
@@ -228,7 +230,7 @@ impl Config {
     /// Where the state is kept: as the command line says, or the file, or the default.
     pub fn state_dir(&self, from_command_line: Option<&Path>) -> PathBuf {
         let configured = from_command_line.or(self.state_dir.as_deref());
-        configured.unwrap_or(Path::new(DEFAULT_STATE_DIR)).to_owned()
+        configured.map_or_else(paths::state_folder, Path::to_owned)
     }
 }
 
@@ -288,7 +290,7 @@ attributes = ["cn", "description"]
         let config = load(ISSUE).unwrap();
         assert_eq!(config.directories[0].name, "corp");
         assert_eq!(config.open_directories(&[], &Arc::default()).unwrap().len(), 1);
-        assert_eq!(config.state_dir(None), Path::new(DEFAULT_STATE_DIR));
+        assert_eq!(config.state_dir(None), paths::state_folder());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use postern_platform::files;
 use secrecy::ExposeSecret;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -175,36 +176,17 @@ fn fingerprint(key: &[u8; 32], url: &str, credentials: &Credentials) -> Fingerpr
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        // A check that root makes must not follow a link that the agent's user put here.
-        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
-    }
+    files::private(&mut options);
+    // A check that root makes must not follow a link that the agent's user put here.
+    files::no_follow(&mut options);
     let is_new = !path.exists();
     let file = options.open(path)?;
     if is_new {
-        same_owner(path, &file)?;
+        // A check that root makes must leave no file that the agent cannot read.
+        files::same_owner_as_folder(path, &file)?;
     }
     file.lock()?;
     Ok(file)
-}
-
-/// A check that root makes must leave no file that the agent cannot read.
-#[cfg(unix)]
-fn same_owner(path: &Path, file: &File) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let Some(folder) = path.parent() else { return Ok(()) };
-    let (folder, found) = (std::fs::metadata(folder)?, file.metadata()?);
-    if (folder.uid(), folder.gid()) != (found.uid(), found.gid()) {
-        std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid())).ok();
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn same_owner(_path: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// The records of a file; nothing where there are none yet, or none that can be read.

@@ -14,6 +14,7 @@ mod writing;
 
 use std::time::Duration;
 
+use postern_platform::files;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -294,21 +295,11 @@ fn describe(root: &RootDse, flavour: Flavour) -> String {
 }
 
 /// The files with secrets that everybody on this machine can read.
-#[cfg(unix)]
 fn open_secrets(config: &DirectoryConfig) -> Vec<Problem> {
-    use std::os::unix::fs::PermissionsExt as _;
     let secrets = [("bind_password_file", &config.bind_password_file), ("client_key_file", &config.client_key_file)];
-    let open = secrets.into_iter().filter(|(_, file)| {
-        let metadata = file.as_ref().and_then(|path| std::fs::metadata(path).ok());
-        metadata.is_some_and(|metadata| metadata.permissions().mode() & 0o007 != 0)
-    });
-    open.map(|(key, _)| Problem { key, reason: "everybody on this machine can read the file; chmod 600".to_owned() })
+    let open = secrets.into_iter().filter_map(|(key, file)| Some((key, files::open_to_all(file.as_ref()?)?)));
+    open.map(|(key, cure)| Problem { key, reason: format!("everybody on this machine can read the file; {cure}") })
         .collect()
-}
-
-#[cfg(not(unix))]
-fn open_secrets(_config: &DirectoryConfig) -> Vec<Problem> {
-    Vec::new()
 }
 
 #[cfg(all(test, unix))]

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use postern_platform::signals::Stops;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
@@ -35,11 +36,11 @@ impl Shutdown {
         Self::default()
     }
 
-    /// A shutdown that SIGTERM and SIGINT (Ctrl-C on Windows) bring about. However stopping began, `grace` later
+    /// A shutdown that SIGTERM and SIGINT (on Windows: Ctrl-C and the service manager) bring about. However stopping began, `grace` later
     /// the rest is cut; so does a second signal at once. Must be called inside a tokio runtime.
     pub fn on_signals(grace: Duration, clock: SharedClock) -> Result<Self, Error> {
         let shutdown = Self::new();
-        let signals = Signals::listen()?;
+        let signals = Stops::listen().map_err(|(signal, source)| Error::Signal { signal, source })?;
         let watched = shutdown.clone();
         // Not supervised: the supervisor hangs on this very shutdown.
         tokio::spawn(async move { watched.watch(signals, grace, clock).await });
@@ -67,7 +68,7 @@ impl Shutdown {
         self.cutting.cancel();
     }
 
-    async fn watch(self, mut signals: Signals, grace: Duration, clock: SharedClock) {
+    async fn watch(self, mut signals: Stops, grace: Duration, clock: SharedClock) {
         tokio::select! {
             signal = signals.next() => tracing::info!(signal, "process.stopping"),
             () = self.stopping.cancelled() => tracing::info!("process.stopping"),
@@ -79,56 +80,6 @@ impl Shutdown {
             () = self.cutting.cancelled() => {}
         }
         self.cut();
-    }
-}
-
-#[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn listen() -> Result<Self, Error> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let failed = |name| move |source| Error::Signal { signal: name, source };
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(failed("SIGTERM"))?,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed("SIGINT"))?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
-#[cfg(windows)]
-struct Signals {
-    interrupt: tokio::signal::windows::CtrlC,
-    shutdown: tokio::signal::windows::CtrlShutdown,
-}
-
-#[cfg(windows)]
-impl Signals {
-    fn listen() -> Result<Self, Error> {
-        use tokio::signal::windows::{ctrl_c, ctrl_shutdown};
-        let failed = |name| move |source| Error::Signal { signal: name, source };
-        Ok(Self {
-            interrupt: ctrl_c().map_err(failed("Ctrl-C"))?,
-            shutdown: ctrl_shutdown().map_err(failed("system shutdown"))?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "Ctrl-C",
-            _ = self.shutdown.recv() => "system shutdown",
-        }
     }
 }
 

@@ -1,11 +1,14 @@
-//! Files that only their owner may read: written whole or not at all, refused when others could read them.
+//! Files that only their owner may read: written whole or not at all, refused when others could read them. Where the system
+//! can seal secrets to the machine (Windows), they are.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use postern_platform::files::{self, Readers};
+use postern_platform::seal;
 use secrecy::SecretString;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// What went wrong with a secret file.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +23,23 @@ pub enum Error {
         source: io::Error,
     },
     /// Others than its owner can read the file.
-    #[error("the secret file {path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")]
+    #[error("the secret file {path} can be read by others ({how}); run: {cure}")]
     Exposed {
         /// The file.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
+        /// By what.
+        how: String,
+        /// What to run.
+        cure: String,
+    },
+    /// The file was sealed for another machine, or is damaged.
+    #[error("the secret file {path} cannot be opened on this machine; write it again")]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// The file is not text.
     #[error("the secret file {path} is not UTF-8 text")]
@@ -44,25 +58,30 @@ pub enum Error {
     },
 }
 
-/// Writes `bytes` to `path` with mode 0600. Readers see the old file or the new one, never half of one, also after
+/// Writes `bytes` to `path`, for its owner only. Readers see the old file or the new one, never half of one, also after
 /// a power cut.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    replace(path, bytes, 0o600).map_err(|source| Error::Write { path: path.to_owned(), source })
+    let failed = |source| Error::Write { path: path.to_owned(), source };
+    let sealed = Zeroizing::new(seal::seal(bytes).map_err(failed)?);
+    replace(path, &sealed, Readers::Owner).map_err(failed)
 }
 
-/// The same for a file that is no secret, with mode 0644.
+/// The same for a file that is no secret, for everybody to read.
 pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    replace(path, bytes, 0o644).map_err(|source| Error::Write { path: path.to_owned(), source })
+    replace(path, bytes, Readers::All).map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
-/// Reads a secret as it stands in the file, and refuses one that group or others can read.
+/// Reads a secret, and refuses a file that others than its owner can read.
 pub fn read_private(path: &Path) -> Result<SecretString, Error> {
     let reading = |source| Error::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(reading)?;
     // Asked of the open file, so that it cannot be exchanged in between.
-    refuse_exposed(path, &file.metadata().map_err(reading)?)?;
+    if let Some((how, cure)) = files::exposed(path, &file).map_err(reading)? {
+        return Err(Error::Exposed { path: path.to_owned(), how, cure });
+    }
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut file, &mut bytes).map_err(reading)?;
+    let bytes = seal::open(bytes).map_err(|source| Error::Sealed { path: path.to_owned(), source })?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(SecretString::from(text)),
         Err(error) => {
@@ -72,27 +91,11 @@ pub fn read_private(path: &Path) -> Result<SecretString, Error> {
     }
 }
 
-#[cfg(unix)]
-fn refuse_exposed(path: &Path, metadata: &std::fs::Metadata) -> Result<(), Error> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(Error::Exposed { path: path.to_owned(), mode });
-    }
-    Ok(())
-}
-
-// Windows guards its files by the ACL of the state directory, which the installer sets.
-#[cfg(not(unix))]
-fn refuse_exposed(_path: &Path, _metadata: &std::fs::Metadata) -> Result<(), Error> {
-    Ok(())
-}
-
-fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let temporary = folder.join(format!(".{}.{:016x}", name.to_string_lossy(), rand::random::<u64>()));
-    let written = create(&temporary, mode).and_then(|mut file| {
+    let written = files::create(&temporary, readers).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });
@@ -100,29 +103,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         let _ = std::fs::remove_file(&temporary);
         return Err(error);
     }
-    sync_folder(folder)
-}
-
-#[cfg(unix)]
-fn create(path: &Path, mode: u32) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
-}
-
-#[cfg(not(unix))]
-fn create(path: &Path, _mode: u32) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-// A rename is only durable once its folder is.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
+    files::sync_folder(folder)
 }
 
 #[cfg(all(test, unix))]

@@ -1,7 +1,10 @@
-//! What the process reports to systemd, if it runs under systemd: that it serves, that it is alive, that it reads its file
-//! again, that it stops (`sd_notify(3)`). Elsewhere nothing is said.
+//! What the process reports to systemd or to Windows' service manager, if one of them started it: that it serves, that it
+//! is alive, that it reads its file again, that it stops.
 
+use std::io;
 use std::time::Duration;
+
+use postern_platform::service_manager as platform;
 
 use crate::clock::SharedClock;
 use crate::supervise::{OnCancel, Supervisor};
@@ -14,13 +17,13 @@ pub async fn accompany(supervisor: &Supervisor, clock: SharedClock) {
     let stopping = supervisor.shutdown().stopping();
     if stopping.run_until_cancelled(supervisor.all_alive()).await.is_some() {
         ready();
-        if let Some(allowed) = watchdog_interval() {
-            let beating = beat(supervisor.clone(), clock, allowed / BEATS, alive);
+        if let Some(allowed) = platform::watchdog_interval() {
+            let beating = beat(supervisor.clone(), clock, allowed / BEATS, || noted(platform::alive()));
             supervisor.spawn("watchdog", OnCancel::Abort, beating);
         }
         stopping.cancelled().await;
     }
-    say_stopping();
+    noted(platform::stopping());
 }
 
 /// Calls `alive` again and again, each time after every loop has answered. If one does not, there is no further call,
@@ -35,41 +38,17 @@ async fn beat(supervisor: Supervisor, clock: SharedClock, interval: Duration, al
 
 /// The service is up, or has read its file again.
 pub fn ready() {
-    #[cfg(target_os = "linux")]
-    tell(&[sd_notify::NotifyState::Ready]);
+    noted(platform::ready());
 }
 
 /// The service reads its file again; [`ready`] ends that.
 pub fn reloading() {
-    #[cfg(target_os = "linux")]
-    match sd_notify::NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[sd_notify::NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "systemd.notify_failed"),
-    }
+    noted(platform::reloading());
 }
 
-fn say_stopping() {
-    #[cfg(target_os = "linux")]
-    tell(&[sd_notify::NotifyState::Stopping]);
-}
-
-fn alive() {
-    #[cfg(target_os = "linux")]
-    tell(&[sd_notify::NotifyState::Watchdog]);
-}
-
-/// How long systemd waits for a sign of life.
-fn watchdog_interval() -> Option<Duration> {
-    #[cfg(target_os = "linux")]
-    return sd_notify::watchdog_enabled();
-    #[cfg(not(target_os = "linux"))]
-    None
-}
-
-#[cfg(target_os = "linux")]
-fn tell(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd.notify_failed");
+fn noted(said: io::Result<()>) {
+    if let Err(error) = said {
+        tracing::warn!(%error, "service_manager.notify_failed");
     }
 }
 

@@ -1,12 +1,17 @@
-//! The log: structured, to standard error, as text for people or JSON for machines.
+//! The log: structured, as text for people or JSON for machines; to standard error, or, of a service of Windows, to the event
+//! log.
 
 mod format;
 mod limited;
 
 use std::backtrace::Backtrace;
+use std::io::Write as _;
 use std::panic::PanicHookInfo;
 
+use postern_platform::log::{self, Line, Severity};
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -32,14 +37,14 @@ pub enum Error {
     AlreadyInitialized(#[source] TryInitError),
 }
 
-/// Starts logging to standard error. `RUST_LOG` takes precedence over `default_filter`. Panics that nobody contains
+/// Starts logging. `RUST_LOG` takes precedence over `default_filter`. Panics that nobody contains
 /// are logged too.
 pub fn init(format: Format, default_filter: &str) -> Result<(), Error> {
     let filter = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| default_filter.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|source| Error::Filter { filter, source })?;
     let registry = tracing_subscriber::registry().with(filter);
     let json = format == Format::Json;
-    let lines = tracing_subscriber::fmt::layer().with_writer(move || Log { out: std::io::stderr(), json });
+    let lines = tracing_subscriber::fmt::layer().with_writer(Sink { json });
     match format {
         Format::Text => {
             let lines = lines.with_ansi(false).map_event_format(|inner| Limited::new(inner, format));
@@ -53,6 +58,35 @@ pub fn init(format: Format, default_filter: &str) -> Result<(), Error> {
     .map_err(Error::AlreadyInitialized)?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Where each line goes.
+struct Sink {
+    json: bool,
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = Log<Line>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Log { out: log::line(Severity::Information), json: self.json }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
+        let severity = match *metadata.level() {
+            Level::ERROR => Severity::Error,
+            Level::WARN => Severity::Warning,
+            _ => Severity::Information,
+        };
+        Log { out: log::line(severity), json: self.json }
+    }
+}
+
+/// Writes what ends a program, in the form that the log has, to where the log goes.
+pub fn fatal(format: Format, program: &str, text: &str) {
+    let line = line(format, program, text) + "\n";
+    // Where the log cannot be written, nobody can be told.
+    let _ = log::line(Severity::Error).write_all(line.as_bytes());
 }
 
 /// One line for what a program says before its log is set up, or where that cannot be: in the form that the log has.

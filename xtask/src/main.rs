@@ -10,6 +10,7 @@ mod packaging;
 mod steps;
 mod test;
 mod tools;
+mod wine;
 
 use clap::{Parser, Subcommand};
 

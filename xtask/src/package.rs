@@ -8,6 +8,7 @@ mod program;
 mod rpm;
 mod tarball;
 mod tree;
+pub(crate) mod windows;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,13 +39,20 @@ pub(crate) struct Arguments {
 enum System {
     /// Debian package, RPM package and tarball for x86-64.
     Linux,
+    /// The agent as a program and as a package for Windows Installer, x86-64. Needs Debian or Ubuntu, and root the first time.
+    Windows,
+    /// Both.
+    All,
 }
 
 /// Builds the packages of both programs, and a file with their checksums.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let out = arguments.out.clone().unwrap_or_else(|| steps::target().join("dist"));
-    match arguments.system {
-        System::Linux => linux(&arguments.profile, arguments.version.clone(), &out)?,
+    if arguments.system != System::Windows {
+        linux(&arguments.profile, arguments.version.clone(), &out)?;
+    }
+    if arguments.system != System::Linux {
+        windows::make(&arguments.profile, arguments.version.as_deref(), &out)?;
     }
     println!("{}", out.display());
     Ok(())
@@ -65,8 +73,15 @@ pub(crate) fn linux(profile: &str, version: Option<String>, out: &Path) -> Resul
         rpm::make(&package, &work.join(program.name).join("rpm"), out)?;
         tarball::make(&package, &work.join(program.name).join("tarball"), out)?;
     }
+    checksums(out)
+}
+
+/// Writes the checksums of all files in a folder.
+fn checksums(folder: &Path) -> Result<()> {
     let mut sums = Command::new("sh");
-    steps::run("checksums", sums.args(["-c", "sha256sum -- * > SHA256SUMS"]).current_dir(out))
+    let script =
+        "find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\\n' | sort | xargs sha256sum -- > SHA256SUMS";
+    steps::run("checksums", sums.args(["-c", script]).current_dir(folder))
 }
 
 /// An empty folder.

@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{package, steps, tools};
 
-/// The Debian packages that this needs here.
+/// What this needs here: a program and its Debian package.
 const NEEDED: [(&str, &str); 5] = [
-    ("mmdebstrap", "mmdebstrap"),
-    ("systemd-nspawn", "systemd-container"),
-    ("lintian", "lintian"),
-    ("rpmbuild", "rpm"),
-    ("readelf", "binutils"),
+    ("/usr/bin/mmdebstrap", "mmdebstrap"),
+    ("/usr/bin/systemd-nspawn", "systemd-container"),
+    ("/usr/bin/lintian", "lintian"),
+    ("/usr/bin/rpmbuild", "rpm"),
+    ("/usr/bin/readelf", "binutils"),
 ];
 /// What is on the machine besides Debian's smallest set. Another list needs another name of the folder.
 const INSTALLED: &str = "systemd,systemd-sysv,dbus,slapd,ldap-utils,procps,ca-certificates";
@@ -25,7 +25,7 @@ const MACHINE: &str = "debian-12-systemd-1";
 /// `installer/linux/test/life.sh`.
 pub(crate) fn test(profile: &str) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "a container is booted: run this as root");
-    install()?;
+    steps::ensure_packages("installing what the container needs", &NEEDED)?;
     let folder = steps::target().join("packaging-test");
     let (packages, results) = (folder.join("packages"), folder.join("results"));
     for (name, version) in [("first", None), ("next", Some("99.0.0".to_owned()))] {
@@ -39,20 +39,6 @@ pub(crate) fn test(profile: &str) -> Result<()> {
     }
     fs::create_dir_all(&results)?;
     boot(&machine()?, &packages, &results)
-}
-
-fn install() -> Result<()> {
-    let is_there = |program: &str| Path::new("/usr/bin").join(program).exists();
-    let missing: Vec<&str> =
-        NEEDED.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let script = "apt-get install -y -q --no-install-recommends \"$@\" || { apt-get update -q && apt-get install -y -q \
-                  --no-install-recommends \"$@\"; }";
-    let mut install = Command::new("sh");
-    install.args(["-c", script, "install"]).args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
-    steps::run("installing what the container needs", &mut install)
 }
 
 /// The folder of the machine.

@@ -53,6 +53,29 @@ pub(crate) fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs a command that has nothing to show; its failure is ours.
+pub(crate) fn quietly(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("cannot start {}", shown(command)))?;
+    if !output.status.success() {
+        bail!("`{}` ended with {}: {}", shown(command), output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// Installs the Debian packages whose file is not there: files and their packages.
+pub(crate) fn ensure_packages(title: &str, needed: &[(&str, &str)]) -> anyhow::Result<()> {
+    let missing: Vec<&str> =
+        needed.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let script = "apt-get install -y -q --no-install-recommends \"$@\" || { apt-get update -q && apt-get install -y -q \
+                  --no-install-recommends \"$@\"; }";
+    let mut install = Command::new("sh");
+    install.args(["-c", script, "install"]).args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
+    run(title, &mut install)
+}
+
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

@@ -6,17 +6,18 @@ use anyhow::ensure;
 use postern_tests::install;
 
 use crate::steps::runtime;
-use crate::{packaging, steps, tools};
+use crate::{packaging, steps, tools, wine};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only tests whose names contain this; `packaging`: the packages, in a container with systemd.
+    /// Only tests whose names contain this; `packaging`: the packages, in a container with systemd; `windows`: the agent for Windows,
+    /// under Wine.
     filter: Option<String>,
     /// Only what needs neither root nor a server: unit and property tests, the agent with a scripted directory, the store on
     /// SQLite, the shape of the code.
     #[arg(long)]
     fast: bool,
-    /// For `packaging`: cargo's profile for the programs, as in `cargo xtask package`.
+    /// For `packaging` and `windows`: cargo's profile for the programs, as in `cargo xtask package`.
     #[arg(long, default_value = "dev")]
     profile: String,
 }
@@ -32,6 +33,9 @@ const MEMORY: &str = "/dev/shm";
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.filter.as_deref() == Some("packaging") {
         return packaging::test(&arguments.profile);
+    }
+    if arguments.filter.as_deref() == Some("windows") {
+        return wine::test(&arguments.profile);
     }
     if arguments.fast {
         return fast(arguments);

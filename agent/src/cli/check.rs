@@ -1,6 +1,5 @@
 //! `postern-agent check`.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use serde::Serialize;
 
 use super::output;
 use super::place::{Place, log_quietly, one_thread};
-use crate::config::{self, Config, DEFAULT_FILE};
+use crate::config::{self, Config};
 use crate::diagnose::{self, Diagnosis, Finding};
 use crate::identity::store::{self, IdentityStore};
 use crate::policy::Rules;
@@ -79,11 +78,11 @@ async fn diagnose(args: &CheckArgs, report: &mut Report) {
     let unusable = directories.iter().filter(|directory| directory.is_err()).count();
     let finding = match (unusable, directories.len()) {
         // The way out can be looked at before a directory is configured; without a file somebody looks in the wrong place.
-        (_, 0) if args.place.config.is_some() || Path::new(DEFAULT_FILE).exists() => {
+        (_, 0) if args.place.config.is_some() || config::default_file().exists() => {
             Finding::warned("no directory is configured", "add a [[directory]] section")
         }
         (_, 0) => Finding::failed(
-            format!("there is no configuration: {DEFAULT_FILE} does not exist"),
+            format!("there is no configuration: {} does not exist", config::default_file().display()),
             "write it (docs/operations.md shows one), or name it with --config",
         ),
         (0, 1) => Finding::passed("1 directory"),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use postern_platform::paths;
 use postern_proto::enrollment_token::EnrollmentToken;
 use postern_runtime::clock::SystemClock;
 use postern_runtime::lifecycle::Shutdown;
@@ -32,6 +33,9 @@ pub(super) struct Enroll {
     /// Replace the identity that this agent already has.
     #[arg(long)]
     force: bool,
+    /// Do nothing if this agent has an identity already. For scripts that run again.
+    #[arg(long, conflicts_with = "force")]
+    if_needed: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -46,6 +50,10 @@ pub(super) fn execute(args: Enroll) -> anyhow::Result<ExitCode> {
     log_quietly()?;
     let config = Config::load(args.place.config.as_deref())?;
     let store = IdentityStore::new(config.state_dir(args.place.state_dir.as_deref()));
+    if args.if_needed && store.exists() {
+        println!("This agent is enrolled already.");
+        return Ok(ExitCode::SUCCESS);
+    }
     refuse_second(&store, args.force)?;
     store.prove()?;
     let token: EnrollmentToken = read_token(&args)?.parse()?;
@@ -96,9 +104,7 @@ fn read_token(args: &Enroll) -> anyhow::Result<String> {
 }
 
 fn host_name() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let full = kernel.or_else(|| std::env::var("COMPUTERNAME").ok()).or_else(|| std::env::var("HOSTNAME").ok());
-    let full = full.unwrap_or_default();
+    let full = paths::host_name();
     full.trim().split('.').next().unwrap_or_default().to_owned()
 }
 

@@ -66,8 +66,13 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         let format = running.map_or(Format::Text, |place| run::log_format(&place));
-        eprintln!("{}", telemetry::line(format, "postern-agent", &format!("{error:#}")));
-        let configuration = error.downcast_ref::<config::Error>().is_some();
-        ExitCode::from(if configuration { exit::CONFIG } else { exit::FAILURE })
+        ExitCode::from(failed(&error, format))
     })
+}
+
+/// Says what went wrong; the exit code.
+fn failed(error: &anyhow::Error, format: Format) -> u8 {
+    telemetry::fatal(format, "postern-agent", &format!("{error:#}"));
+    let configuration = error.downcast_ref::<config::Error>().is_some();
+    if configuration { exit::CONFIG } else { exit::FAILURE }
 }

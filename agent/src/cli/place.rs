@@ -10,10 +10,13 @@ use tokio::runtime::{Builder, Runtime};
 /// Where things are.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Place {
-    /// Configuration file. Default: /etc/postern/agent.toml, if it exists.
+    #[cfg_attr(not(windows), doc = "Configuration file. Default: /etc/postern/agent.toml, if it exists.")]
+    #[cfg_attr(windows, doc = r"Configuration file. Default: C:\ProgramData\Postern\agent.toml, if it exists.")]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Where the agent keeps its identity. Default: `state_dir` of the configuration, or /var/lib/postern-agent.
+    /// Where the agent keeps its identity. Default: `state_dir` of the configuration, or
+    #[cfg_attr(not(windows), doc = "/var/lib/postern-agent.")]
+    #[cfg_attr(windows, doc = r"C:\ProgramData\Postern\state.")]
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use self::form::{Default, Key, Section};
 use self::sections::SECTIONS;
-use super::{DEFAULT_FILE, ENV_PREFIX};
+use super::ENV_PREFIX;
 use crate::served::write::Kind;
 
 /// Stands in a form for the names of all kinds of command.
@@ -17,10 +17,10 @@ const OPERATIONS: &str = "OPERATIONS";
 
 /// Every key with its type, default, environment variable and meaning, Markdown.
 pub fn markdown() -> String {
-    let mut out = format!(
-        "## `postern-agent`\n\nThe agent reads `{DEFAULT_FILE}`, or the file given with `--config`. The environment \
+    let mut out = String::from(
+        "## `postern-agent`\n\nThe agent reads `/etc/postern/agent.toml` (Windows: `C:\\ProgramData\\Postern\\agent.toml`), or the file given with `--config`. The environment \
          variable of a key overrides the file; `0` in its name is the first `[[directory]]`, `1` the second, and so on. Write a list as in the file: `[\"uid\", \"cn\"]`. Any other key is an error.\n\n\
-         Three other variables count: `RUST_LOG` overrides `log.filter`; `HTTPS_PROXY` and `NO_PROXY` apply if `control_plane.proxy` is not set; systemd's `CREDENTIALS_DIRECTORY` is the folder of `bind_password_credential`.\n"
+         Three other variables count: `RUST_LOG` overrides `log.filter`; `HTTPS_PROXY` and `NO_PROXY` apply if `control_plane.proxy` is not set; systemd's `CREDENTIALS_DIRECTORY` is the folder of `bind_password_credential`.\n",
     );
     for section in &SECTIONS {
         section.write(&mut out);

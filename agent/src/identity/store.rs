@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use postern_platform::files;
 use postern_runtime::{ownership, secret};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -157,11 +158,8 @@ impl IdentityStore {
 
     /// Makes the state directory, for its owner only, where it is missing.
     fn prepare(&self) -> Result<(), Error> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.folder).map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
+        let failed = |source| Error::Folder { path: self.folder.clone(), source };
+        files::private_folder(&self.folder).map_err(failed)?;
         self.check_ownership()
     }
 }

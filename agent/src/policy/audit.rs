@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use postern_platform::files;
 use postern_runtime::ownership;
 use serde::Serialize;
 
@@ -55,8 +56,7 @@ impl AuditLog {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         ownership::no_follow(&mut options);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        files::private(&mut options);
         let file = options.open(&self.path)?;
         let length = file.metadata()?.len();
         Ok((file, length))

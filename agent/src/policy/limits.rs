@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use postern_platform::seal;
 use postern_runtime::clock::SharedClock;
 use postern_runtime::{ownership, secret};
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,7 @@ impl Limits {
         if text.len() as u64 > MAX_FILE_BYTES {
             return Err("the file is too large".to_owned());
         }
+        let text = seal::open(text).map_err(|error| error.to_string())?;
         let mut used: Used = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
         if used.directories.len() > MAX_DIRECTORIES {
             return Err("the file names too many directories".to_owned());

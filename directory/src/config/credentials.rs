@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use postern_platform::seal;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
@@ -104,7 +105,7 @@ pub(crate) fn read_file(key: &'static str, path: &Path) -> Result<Vec<u8>, Secre
     if size > MAX_FILE_BYTES {
         return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB")));
     }
-    std::fs::read(path).map_err(unreadable)
+    std::fs::read(path).and_then(seal::open).map_err(unreadable)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ const CRATES: &[&str] = &[
     "directory/dn",
     "proto",
     "runtime",
+    "runtime/platform",
     "tests",
     "xtask",
 ];

@@ -106,7 +106,7 @@ fn a_configuration_that_is_missing_is_a_failure() -> Result<()> {
         let output = site.agent.command("check").output().await?;
         ensure!(!output.status.success(), "{output:?}");
         // Where the file is looked for unless one is named, there is none on a machine of tests.
-        if !std::path::Path::new(postern_agent::config::DEFAULT_FILE).exists() {
+        if !postern_agent::config::default_file().exists() {
             let check = Launch::new("agent", Binaries::beside_this_program()?.agent).args(["check", "--state-dir"]);
             let output = check.arg(site.agent.state_dir()).output().await?;
             let said = String::from_utf8_lossy(&output.stdout);

@@ -31,7 +31,7 @@ impl Build {
         build.args(["zigbuild", "--locked", "--profile", profile, "--target", &target]);
         // Not the whole workspace: its tests ask for features that nobody else should get.
         build.args(["-p", "postern-control-plane", "-p", "postern-agent"]);
-        build.env("POSTERN_BUILD", format!("{} ({}, {profile} for {target})", env!("CARGO_PKG_VERSION"), commit()?));
+        build.env("POSTERN_BUILD", build_name(profile, &target)?);
         steps::run("building for packages", &mut build)?;
         Ok(Self { folder: steps::target().join(TARGET).join(profile) })
     }
@@ -58,6 +58,11 @@ impl Build {
         }
         Ok(program)
     }
+}
+
+/// What `--version` says of a program that is built for others.
+pub(super) fn build_name(profile: &str, target: &str) -> Result<String> {
+    Ok(format!("{} ({}, {profile} for {target})", env!("CARGO_PKG_VERSION"), commit()?))
 }
 
 /// The commit that is built, and whether something has changed since.

@@ -25,7 +25,7 @@ pub(super) const SECTIONS: [Section; 10] = [
         keys: &[key(
             "state_dir",
             FILE,
-            Words("`/var/lib/postern-agent`"),
+            Words("`/var/lib/postern-agent`; Windows: `C:\\ProgramData\\Postern\\state`"),
             "Folder for the agent's identity and its status socket. `--state-dir` overrides it.",
         )],
     },
