@@ -4,6 +4,7 @@
 mod build;
 mod deb;
 mod documents;
+mod out;
 mod program;
 mod rpm;
 mod tarball;
@@ -11,9 +12,8 @@ mod tree;
 pub(crate) mod windows;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use self::build::Build;
 use self::program::PROGRAMS;
@@ -63,8 +63,8 @@ pub(crate) fn linux(profile: &str, version: Option<String>, out: &Path) -> Resul
     let built = Build::make(profile)?;
     let version = version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
     let work = steps::target().join("packaging");
-    fresh(out)?;
-    fresh(&work)?;
+    out::fresh(out)?;
+    out::fresh(&work)?;
     for program in &PROGRAMS {
         let documents = work.join(program.name).join("documents");
         documents::write(&built, program, &documents)?;
@@ -73,21 +73,5 @@ pub(crate) fn linux(profile: &str, version: Option<String>, out: &Path) -> Resul
         rpm::make(&package, &work.join(program.name).join("rpm"), out)?;
         tarball::make(&package, &work.join(program.name).join("tarball"), out)?;
     }
-    checksums(out)
-}
-
-/// Writes the checksums of all files in a folder.
-fn checksums(folder: &Path) -> Result<()> {
-    let mut sums = Command::new("sh");
-    let script =
-        "find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\\n' | sort | xargs sha256sum -- > SHA256SUMS";
-    steps::run("checksums", sums.args(["-c", script]).current_dir(folder))
-}
-
-/// An empty folder.
-fn fresh(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-    }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    out::checksums(out)
 }

@@ -55,11 +55,16 @@ pub(crate) fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
 
 /// Runs a command that has nothing to show; its failure is ours.
 pub(crate) fn quietly(command: &mut Command) -> anyhow::Result<()> {
+    output_of(command).map(drop)
+}
+
+/// What a command says; its failure is ours.
+pub(crate) fn output_of(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
         bail!("`{}` ended with {}: {}", shown(command), output.status, String::from_utf8_lossy(&output.stderr));
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Installs the Debian packages whose file is not there: files and their packages.

@@ -3,6 +3,7 @@
 
 mod build;
 mod check;
+mod compiler;
 mod msi;
 mod std_library;
 
@@ -11,7 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::fresh;
+use super::out as folder;
 use crate::steps;
 
 /// What this needs here: a program and its Debian package.
@@ -32,7 +33,7 @@ pub(crate) fn make(profile: &str, version: Option<&str>, out: &Path) -> Result<(
     msi(&program, version, &out.join(format!("postern-agent-{version}-x64.msi")))?;
     let copy = out.join("postern-agent.exe");
     std::fs::copy(&program, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
-    super::checksums(out)
+    folder::checksums(out)
 }
 
 /// Builds the program, and looks whether it runs on a Windows without further libraries.
@@ -51,19 +52,7 @@ pub(crate) fn cargo_for(profile: &str, subcommand: &str) -> Result<Command> {
 /// Packages a program.
 pub(crate) fn msi(program: &Path, version: &str, package: &Path) -> Result<()> {
     let work = steps::target().join("packaging-windows");
-    fresh(&work)?;
+    folder::fresh(&work)?;
     msi::make(program, version, &work, package)?;
     check::tables(package, version)
-}
-
-/// What a command says, or its failure.
-fn output_of(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot start {}", command.get_program().display()))?;
-    anyhow::ensure!(
-        output.status.success(),
-        "{}: {}",
-        command.get_program().display(),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -5,24 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::compiler::{TARGET, cargo};
 use super::std_library;
 use crate::package::build::build_name;
 use crate::steps;
-
-pub(super) const TARGET: &str = "x86_64-pc-windows-gnu";
-
-/// Debian's cargo, with its own compiler and not the one of the caller.
-pub(super) fn cargo() -> Command {
-    let mut command = Command::new("/usr/bin/cargo");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let paths = std::iter::once("/usr/bin".into()).chain(std::env::split_paths(&path));
-    let path = std::env::join_paths(paths.collect::<Vec<PathBuf>>()).unwrap_or(path);
-    command.env("PATH", path).env("RUSTC", "/usr/bin/rustc").current_dir(steps::workspace());
-    for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
-        command.env_remove(name);
-    }
-    command
-}
 
 /// Cargo with everything that a build for Windows needs.
 pub(super) fn command(profile: &str, subcommand: &str) -> Result<Command> {

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::msi::{REMOVE_OLD_AT, SECURE, UPGRADE_CODE};
-use super::output_of;
+use crate::steps::output_of;
 
 /// Libraries of the compiler, which no Windows has.
 const FOREIGN: [&str; 4] = ["libgcc", "libstdc++", "libwinpthread", "libssp"];

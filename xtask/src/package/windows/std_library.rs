@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::build::{TARGET, cargo};
-use super::output_of;
-use crate::{steps, tools};
+use super::compiler::{TARGET, cargo};
+use crate::package::out;
+use crate::steps::{self, output_of};
+use crate::tools;
 
 /// A folder that the compiler takes as its `--sysroot` for programs of Windows.
 pub(super) fn sysroot() -> Result<PathBuf> {
@@ -21,7 +22,7 @@ pub(super) fn sysroot() -> Result<PathBuf> {
         return Ok(folder);
     }
     let unfinished = tools::cache()?.join(format!("windows-std-{version}.unfinished"));
-    super::fresh(&unfinished)?;
+    out::fresh(&unfinished)?;
     let built = build(&unfinished)?;
     let kept = libraries(&unfinished.join("sysroot"));
     fs::create_dir_all(&kept)?;
