@@ -5,7 +5,9 @@ mod problems;
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_dn::Dn;
-use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId};
+use postern_store::{
+    AccountKind, Ended, ExternalKey, IdentityId, Intake, MemberForm, Operation, OperationState, PendingId,
+};
 use serde_json::{Value, json};
 
 use self::problems::{
@@ -294,7 +296,8 @@ impl Prepared {
         let unknown = |member: &&Reference| self.unknown_members.iter().any(|unknown| is(unknown, member));
         let keys = |members: &mut dyn Iterator<Item = &Reference>| members.map(|member| member.key.clone()).collect();
         let added: Vec<String> = keys(&mut add.iter().filter(|member| !unknown(member) && !refused(member)));
-        let removed: Vec<String> = keys(&mut remove.iter().filter(|member| !refused(member)));
+        let mut removed: Vec<String> = keys(&mut remove.iter().filter(|member| !refused(member)));
+        removed.extend(self.renamed_meanwhile(target, tx, remove).await?);
         if self.outbound {
             return tx.change_outbound_members(key, added, removed).await;
         }
@@ -313,6 +316,25 @@ impl Prepared {
         let mut names: Vec<String> = names.into_iter().collect();
         names.sort_unstable();
         tx.replace_members(vec![(group, names)]).await.map(|_| ())
+    }
+
+    /// The names that removed members have by now: they may have been renamed while the operation was under way.
+    async fn renamed_meanwhile(&self, target: &Target, tx: &mut Intake, remove: &[Reference]) -> Result<Vec<String>> {
+        let refused = |member: &Reference| self.refused_members.iter().any(|it| it.member == member.external_id);
+        let gone = remove.iter().filter(|member| !member.external_id.is_empty() && !refused(member));
+        let ids: Vec<ExternalKey> = gone.map(|member| ExternalKey::from_text(&member.external_id)).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut names = Vec::new();
+        for kind in [AccountKind::User, AccountKind::Group] {
+            names.extend(tx.names_of(kind, &ids).await?);
+        }
+        let name = |(dn, unique): (String, Option<String>)| match target.form {
+            MemberForm::UniqueValue => unique,
+            MemberForm::Dn | MemberForm::GroupNames => Some(membership::dn_key(&dn)),
+        };
+        Ok(names.into_iter().filter_map(name).collect())
     }
 
     fn fail(&mut self, failure: Failure) {

@@ -190,6 +190,31 @@ fn whoever_was_renamed_and_then_removed_from_a_group_is_no_member_in_the_directo
 }
 
 #[test]
+fn whom_an_administrator_has_renamed_in_the_directory_is_removed_from_a_group_all_the_same() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = site.api.post("/api/v1/groups", json!({"display_name": "Pilots"})).await?;
+        let group = group["id"].as_str().context("no id")?.to_owned();
+        let switches = json!({ "create_users": true, "create_groups": true, "sync_members": true });
+        provision(&site, json!({ "switches": switches, "assignment": { "kind": "all" }, "groups": [group] })).await?;
+        let (anna, bert) = (user(&site, "anna").await?, user(&site, "bert").await?);
+        for id in [&anna, &bert] {
+            site.api.put(&format!("/api/v1/groups/{group}/members/{id}"), &json!({})).await?;
+        }
+        wait::until_true("both are members", wait::SOON, async || Ok(members_of(&site, "Pilots").await?.len() == 2))
+            .await?;
+        nothing_under_way(&site).await?;
+        // No import has seen it yet.
+        let dn = format!("uid=anna,ou=people,{}", postern_tests::slapd::SUFFIX);
+        site.slapd.apply(format!("dn: {dn}\nchangetype: modrdn\nnewrdn: uid=anne\ndeleteoldrdn: 1\n")).await?;
+        ensure!(members_of(&site, "Pilots").await? == ["anne", "bert"]);
+        site.api.delete(&format!("/api/v1/groups/{group}/members/{anna}")).await?;
+        wait::until_true("she is no member", wait::SOON, async || Ok(members_of(&site, "Pilots").await? == ["bert"]))
+            .await
+    })
+}
+
+#[test]
 fn a_member_that_the_directory_has_lost_is_tried_later_and_not_without_end() -> Result<()> {
     scenario(async |stage| {
         let site = start(stage).await?;
