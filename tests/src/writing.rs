@@ -191,6 +191,8 @@ pub fn create(attributes: &[(&str, &[&str])]) -> Create {
         password: None,
         members: Vec::new(),
         choices: Vec::new(),
+        sent_before: false,
+        others: Vec::new(),
         existing: Existing::Conflict,
     }
 }

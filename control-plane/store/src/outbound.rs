@@ -334,6 +334,25 @@ impl Store {
         Ok(found.into_iter().filter_map(|(name, account)| Some((name, account?))).collect())
     }
 
+    /// The external ids of other users' accounts in a target that have one of these logins. It reads all accounts of the
+    /// target: for what is seldom asked.
+    pub async fn accounts_with_logins(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        logins: &[String],
+        except: IdentityId,
+    ) -> Result<Vec<String>> {
+        let query = Bulk::new(
+            "SELECT external_key FROM accounts WHERE unique_value {in} AND kind = 1 AND identity IS NOT NULL AND identity <> :1 \
+             AND organization_id = :2 AND target = (SELECT seq FROM targets WHERE id = :3)",
+        );
+        let query = query.column(Cells::Texts(logins.to_vec()));
+        let query = query.shared(except.as_uuid()).shared(organization).shared(target);
+        let read = |mut row: Row| Ok(ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?.to_text());
+        self.database.bulk_rows(query, read).await
+    }
+
     /// The groups that the organization has made members of a group, up to `limit`.
     pub async fn own_groups_in(
         &self,

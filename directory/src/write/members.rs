@@ -60,6 +60,10 @@ impl Work<'_> {
         if done.members_added + done.members_removed > 0 {
             done.effect = Effect::Changed;
         }
+        if done.members_removed < sent.len() {
+            let stay = self.primary_members(&target, &change.remove).await?;
+            done.refused_members.extend(stay);
+        }
         self.finish(&target.text, done).await
     }
 

@@ -84,6 +84,9 @@ pub enum Change {
         /// What some of these are instead where somebody else has them, in the order in which it is tried.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         choices: Vec<Attributes>,
+        /// The external ids of other users' entries with these names; known when it is sent again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<String>,
         /// Whether the user may sign in.
         enabled: bool,
         /// The first members of a group.

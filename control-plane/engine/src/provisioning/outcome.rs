@@ -166,7 +166,9 @@ impl Prepared {
         let key = self.entry.as_ref().and_then(|entry| entry.key.clone());
         let dn = self.entry.as_ref().and_then(Written::dn);
         if let (Some(dn), Some(before), Change::Move { .. }) = (dn, &self.step.entry, &self.step.change) {
-            let groups = tx.rename_outbound_member(&membership::dn_key(&before.dn), &membership::dn_key(dn)).await?;
+            let (before, now) = (membership::dn_key(&before.dn), membership::dn_key(dn));
+            tx.rename_member(&before, &now).await?;
+            let groups = tx.rename_outbound_member(&before, &now).await?;
             // Also those that it is leaving just now: the name that was sent may be the one before.
             let groups: Vec<IdentityId> = groups.into_iter().map(IdentityId::Group).collect();
             tx.identities().mark(target.id(), &groups).await?;

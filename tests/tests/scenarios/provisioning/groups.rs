@@ -215,6 +215,39 @@ fn whom_an_administrator_has_renamed_in_the_directory_is_removed_from_a_group_al
 }
 
 #[test]
+fn whoever_is_renamed_stays_in_the_groups_that_come_from_the_directory() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let suffix = postern_tests::slapd::SUFFIX;
+        // She has her account because of a group of the directory.
+        let dn = |name: &str| format!("uid={name},ou=people,{suffix}");
+        let crew =
+            format!("dn: cn=crew,ou=groups,{suffix}\nobjectClass: groupOfNames\ncn: crew\nmember: {}\n", dn("anna"));
+        let switches = json!({ "create_users": true, "edit_users": true, "enable_disable_users": true });
+        let assigned = |assignment| json!({ "switches": switches, "assignment": assignment, "leaving": "disable" });
+        provision(&site, assigned(json!({ "kind": "all" }))).await?;
+        let anna = user(&site, "anna").await?;
+        ended(&site, &anna, "create").await?;
+        site.slapd.apply(crew).await?;
+        site.api.import(DIRECTORY).await?;
+        let crew = site.api.group("crew").await?;
+        provision(&site, assigned(json!({ "kind": "groups", "groups": [crew.id] }))).await?;
+        nothing_under_way(&site).await?;
+        site.api.patch(&format!("/api/v1/users/{anna}"), json!({ "user_name": "anne" })).await?;
+        ended(&site, &anna, "move").await?;
+        nothing_under_way(&site).await?;
+        let members = site.api.get(&format!("/api/v1/groups/{}/members", crew.id)).await?;
+        let ids: Vec<_> = members["items"].as_array().context("no list")?.iter().map(|it| &it["id"]).collect();
+        ensure!(ids == [&json!(anna)], "{members:#}");
+        ensure!(members_of(&site, "crew").await? == ["anne"]);
+        let disabled = site.api.get(&format!("/api/v1/reports/provisioning?user={anna}&action=disable")).await?;
+        ensure!(disabled["items"] == json!([]), "{disabled:#}");
+        ensure!(site.slapd.entries("(uid=anne)").await?[0].text("employeeType") != "disabled");
+        rests(&site.api).await
+    })
+}
+
+#[test]
 fn a_member_that_the_directory_has_lost_is_tried_later_and_not_without_end() -> Result<()> {
     scenario(async |stage| {
         let site = start(stage).await?;

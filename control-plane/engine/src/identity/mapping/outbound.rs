@@ -351,6 +351,9 @@ mod tests {
             let faults = Outbound::compile(&[rule(target, expression)]).unwrap_err();
             assert!(faults[0].to_string().contains(part), "{target} {expression}: {}", faults[0]);
         }
+        let of_groups = Rule { of: RuleOf::Groups, ..rule("cn", "unique(display_name, 2)") };
+        let faults = Outbound::compile(&[of_groups]).unwrap_err();
+        assert!(faults[0].to_string().contains("only rules about users"), "{}", faults[0]);
         let twice = Outbound::compile(&[rule("mail", "email"), rule("MAIL", "user_name")]).unwrap_err();
         assert!(twice[0].to_string().contains("another rule"), "{}", twice[0]);
         assert!(NOT_BY_RULES.is_sorted());

@@ -245,11 +245,15 @@ impl Compiler<'_> {
             self.fault(of, what)
         })?;
         if function == Function::Unique {
-            if self.slots.scope() == Scope::Entry {
-                let what = "unique: a name that nobody else has is made where accounts are created, by outbound rules";
-                return Err(self.fault(of, what));
+            match self.slots.scope() {
+                Scope::User => self.slots.note_unique(),
+                Scope::Group => return Err(self.fault(of, "unique: only rules about users make such names")),
+                Scope::Entry => {
+                    let what =
+                        "unique: a name that nobody else has is made where accounts are created, by outbound rules";
+                    return Err(self.fault(of, what));
+                }
             }
-            self.slots.note_unique();
         }
         let mut arguments = Vec::with_capacity(call.args.len() + 1);
         if let Some(target) = &call.target {
