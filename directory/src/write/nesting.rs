@@ -182,7 +182,7 @@ impl Work<'_> {
                 subject.external_id.as_ref().is_some_and(|id| found.contains_key(id))
                     || (subject.external_id.is_none() && subject.dn.as_ref().is_some_and(by_dn))
             };
-            stay.extend(some.iter().filter(is_found).map(|subject| RefusedMember::of_primary_group(subject)));
+            stay.extend(some.iter().filter(is_found).map(RefusedMember::of_primary_group));
         }
         Ok(stay)
     }

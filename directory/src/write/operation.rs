@@ -58,7 +58,7 @@ pub struct Create {
     /// What some of the attributes are instead, where another entry has one of these values: the first whose values no entry
     /// has. Each has the same attributes.
     pub choices: Vec<Vec<(String, Vec<Bytes>)>>,
-    /// With choices: whether the operation was sent before, so that the entry may have been made.
+    /// Whether it was sent before, so that an entry that is in every way the new one may be that one.
     pub sent_before: bool,
     /// The external ids of entries that are somebody else's, although they may look the same.
     pub others: Vec<String>,

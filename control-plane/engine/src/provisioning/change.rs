@@ -84,6 +84,9 @@ pub enum Change {
         /// What some of these are instead where somebody else has them, in the order in which it is tried.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         choices: Vec<Attributes>,
+        /// Whether an earlier operation may have made it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sent_before: bool,
         /// The external ids of other users' entries with these names; known when it is sent again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         others: Vec<String>,

@@ -121,7 +121,16 @@ fn create(wanted: &Wanted, settings: &Settings, enabled: bool, members: Vec<Refe
     let adopt = settings.existing == Existing::Adopt;
     Step {
         entry: None,
-        change: Change::Create { container, attributes, choices, others: Vec::new(), enabled, members, adopt },
+        change: Change::Create {
+            container,
+            attributes,
+            choices,
+            sent_before: false,
+            others: Vec::new(),
+            enabled,
+            members,
+            adopt,
+        },
     }
 }
 

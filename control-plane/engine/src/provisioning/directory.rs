@@ -146,12 +146,12 @@ impl Connector for DirectoryConnector {
 fn operate(request: &Request, agent: AgentId) -> v1::Operate {
     use v1::operate::Change as Wire;
     let change = match &request.step.change {
-        Change::Create { container, attributes, choices, others, enabled, members, adopt } => {
+        Change::Create { container, attributes, choices, sent_before, others, enabled, members, adopt } => {
             Wire::Create(v1::CreateEntry {
                 container: container.clone().unwrap_or_default(),
                 attributes: self::attributes(attributes),
                 choices: choices.iter().map(|choice| v1::Choice { attributes: self::attributes(choice) }).collect(),
-                sent_before: request.generation > 1,
+                sent_before: *sent_before || request.generation > 1,
                 others: others.iter().take(limits::MAX_OPERATION_CHOICES).cloned().collect(),
                 enabled: *enabled,
                 adopt: *adopt,

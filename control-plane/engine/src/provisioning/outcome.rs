@@ -165,13 +165,8 @@ impl Prepared {
         let identity = self.operation.identity;
         let key = self.entry.as_ref().and_then(|entry| entry.key.clone());
         let dn = self.entry.as_ref().and_then(Written::dn);
-        if let (Some(dn), Some(before), Change::Move { .. }) = (dn, &self.step.entry, &self.step.change) {
-            let (before, now) = (membership::dn_key(&before.dn), membership::dn_key(dn));
-            tx.rename_member(&before, &now).await?;
-            let groups = tx.rename_outbound_member(&before, &now).await?;
-            // Also those that it is leaving just now: the name that was sent may be the one before.
-            let groups: Vec<IdentityId> = groups.into_iter().map(IdentityId::Group).collect();
-            tx.identities().mark(target.id(), &groups).await?;
+        if let Some(dn) = dn {
+            self.rename_member(dn, target, tx).await?;
         }
         if let Some(entry) = self.entry.take() {
             let written = if self.outbound {
@@ -224,6 +219,17 @@ impl Prepared {
             self.failure = self.failure.filter(|failure| failure.retryable);
         }
         Ok(self.failure)
+    }
+
+    /// Records that a renamed or moved entry has another name in its groups.
+    async fn rename_member(&self, dn: &str, target: &Target, tx: &mut Intake) -> Result<()> {
+        let (Some(before), Change::Move { .. }) = (&self.step.entry, &self.step.change) else { return Ok(()) };
+        let (before, now) = (membership::dn_key(&before.dn), membership::dn_key(dn));
+        tx.rename_member(&before, &now).await?;
+        let groups = tx.rename_outbound_member(&before, &now).await?;
+        // Also those that it is leaving just now: the name that was sent may be the one before.
+        let groups: Vec<IdentityId> = groups.into_iter().map(IdentityId::Group).collect();
+        tx.identities().mark(target.id(), &groups).await
     }
 
     /// Whether it makes a group that may have to get more members.

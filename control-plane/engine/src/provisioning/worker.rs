@@ -201,13 +201,7 @@ impl Worker {
                 continue;
             };
             let Some(mut step) = step(operation) else { continue };
-            let Change::Create { attributes, choices, others, .. } = &mut step.change else { continue };
-            let Some(first) = choices.first() else { continue };
-            let own = attributes.iter().filter(|(name, _)| first.contains_key(*name));
-            let names: Vec<String> =
-                own.chain(choices.iter().flatten()).flat_map(|(_, values)| values.clone()).collect();
-            let organization = self.target.provisioning.organization;
-            *others = self.store.accounts_with_logins(organization, self.target.id(), &names, *identity).await?;
+            self.target.note_others(&mut step.change, *identity).await?;
             operation.content = serde_json::to_value(step).ok();
         }
         Ok(())

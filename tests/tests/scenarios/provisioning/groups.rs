@@ -248,6 +248,28 @@ fn whoever_is_renamed_stays_in_the_groups_that_come_from_the_directory() -> Resu
 }
 
 #[test]
+fn groups_in_a_circle_keep_nobody_waiting() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let switches = json!({ "create_users": true });
+        provision(&site, json!({ "switches": switches, "assignment": { "kind": "all" } })).await?;
+        let mut groups = Vec::new();
+        for number in 0..100 {
+            let group = site.api.post("/api/v1/groups", json!({ "display_name": format!("g{number}") })).await?;
+            groups.push(group["id"].as_str().context("no id")?.to_owned());
+        }
+        for (place, group) in groups.iter().enumerate() {
+            let above = &groups[(place + 1) % groups.len()];
+            site.api.put(&format!("/api/v1/groups/{above}/members/{group}"), &json!({})).await?;
+        }
+        let anna = user(&site, "anna").await?;
+        let created = ended(&site, &anna, "create").await?;
+        ensure!(created["state"] == "succeeded", "{created:#}");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_member_that_the_directory_has_lost_is_tried_later_and_not_without_end() -> Result<()> {
     scenario(async |stage| {
         let site = start(stage).await?;

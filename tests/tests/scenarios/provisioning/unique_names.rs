@@ -1,8 +1,8 @@
 //! Logins that `unique` makes: people of the same name get different ones, which stay when the name changes.
 
 use anyhow::{Context as _, Result, ensure};
-use postern_tests::scenario;
-use postern_tests::site::DIRECTORY;
+use postern_tests::site::{DIRECTORY, Site};
+use postern_tests::{Stage, scenario};
 use serde_json::{Value, json};
 
 use crate::provisioning::common::{all, ended, nothing_under_way, provision, rests, start};
@@ -60,26 +60,31 @@ fn people_of_the_same_name_get_different_logins_that_stay() -> Result<()> {
         let explained: Value = site.api.get(&format!("{path}/provision/explain?target={DIRECTORY}")).await?;
         ensure!(explained["rules"][0]["skipped"] == true && explained["rules"][3]["skipped"] == false, "{explained:#}");
         rests(&site.api).await?;
-        // The agent dies after it has made an entry that looks like another one: that is found again, and no second is made.
-        let file = stage.folder("point")?.join("point");
-        site.agent.set_env("POSTERN_FAIL_AT", &file);
-        site.agent.restart(stage).await?;
-        for (number, point) in ["directory.answered", "directory.sending", "operation.ended"].into_iter().enumerate() {
-            let before = site.slapd.entries("(uid=jdoe*)").await?.len();
-            std::fs::write(&file, point)?;
-            let body = json!({ "user_name": format!("late{number}"), "given_name": "John", "family_name": "Doe", "display_name": "John Doe" });
-            let id = site.api.post("/api/v1/users", body).await?["id"].as_str().unwrap_or_default().to_owned();
-            site.agent.process()?.wait(PATIENCE).await.context("the point was not reached")?;
-            site.agent.start(stage)?;
-            let operation = ended(&site, &id, "create").await?;
-            ensure!(operation["state"] == "succeeded", "{point}: {operation:#}");
-            ensure!(site.slapd.entries("(uid=jdoe*)").await?.len() == before + 1, "{point}");
-            let accounts = site.api.get(&format!("/api/v1/users/{id}")).await?["accounts"].clone();
-            ensure!(
-                accounts[0]["dn"].as_str().is_some_and(|dn| dn.starts_with(&format!("uid=jdoe{},", number + 4))),
-                "{point}: {accounts:#}"
-            );
-        }
+        made_once(stage, &mut site).await?;
         rests(&site.api).await
     })
+}
+
+/// The agent dies around the request that makes an entry that looks like another one: it is found again, and no second is made.
+async fn made_once(stage: &Stage, site: &mut Site) -> Result<()> {
+    let file = stage.folder("point")?.join("point");
+    site.agent.set_env("POSTERN_FAIL_AT", &file);
+    site.agent.restart(stage).await?;
+    for (number, point) in ["directory.answered", "directory.sending", "operation.ended"].into_iter().enumerate() {
+        let before = site.slapd.entries("(uid=jdoe*)").await?.len();
+        std::fs::write(&file, point)?;
+        let body = json!({ "user_name": format!("late{number}"), "given_name": "John", "family_name": "Doe", "display_name": "John Doe" });
+        let id = site.api.post("/api/v1/users", body).await?["id"].as_str().unwrap_or_default().to_owned();
+        site.agent.process()?.wait(PATIENCE).await.context("the point was not reached")?;
+        site.agent.start(stage)?;
+        let operation = ended(site, &id, "create").await?;
+        ensure!(operation["state"] == "succeeded", "{point}: {operation:#}");
+        ensure!(site.slapd.entries("(uid=jdoe*)").await?.len() == before + 1, "{point}");
+        let accounts = site.api.get(&format!("/api/v1/users/{id}")).await?["accounts"].clone();
+        ensure!(
+            accounts[0]["dn"].as_str().is_some_and(|dn| dn.starts_with(&format!("uid=jdoe{},", number + 4))),
+            "{point}: {accounts:#}"
+        );
+    }
+    Ok(())
 }

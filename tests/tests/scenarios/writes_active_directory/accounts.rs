@@ -86,6 +86,7 @@ fn of_several_names_the_first_free_one_is_taken_in_the_whole_domain() -> Result<
         };
         let new = || {
             let mut new = Create { enabled: false, ..create(&[("displayName", &["Everyone"])]) };
+            new.sent_before = false;
             new.attributes.extend(named("everyone"));
             new.choices = vec![named("everyone2"), named("everyone3"), named("everyone4")];
             new

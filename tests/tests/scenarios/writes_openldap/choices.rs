@@ -19,6 +19,7 @@ fn named(uid: &str) -> Given {
 /// John Doe, with as many names as are asked for. All of them are equal in everything else.
 pub(crate) fn john(choices: u32) -> Create {
     let mut new = create(&[("cn", &["John Doe"]), ("sn", &["Doe"])]);
+    new.sent_before = false;
     new.attributes.extend(named("jdoe"));
     new.choices = (2..2 + choices).map(|number| named(&format!("jdoe{number}"))).collect();
     new
