@@ -182,7 +182,7 @@ pub fn values(texts: &[&str]) -> Vec<Bytes> {
     texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect()
 }
 
-/// A new entry of these attributes.
+/// A new entry of these attributes, which may have been asked for before.
 pub fn create(attributes: &[(&str, &[&str])]) -> Create {
     Create {
         container: None,
@@ -191,6 +191,8 @@ pub fn create(attributes: &[(&str, &[&str])]) -> Create {
         password: None,
         members: Vec::new(),
         choices: Vec::new(),
+        sent_before: true,
+        others: Vec::new(),
         existing: Existing::Conflict,
     }
 }

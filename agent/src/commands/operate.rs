@@ -214,6 +214,13 @@ fn creation(create: &v1::CreateEntry) -> Result<write::Create, Failure> {
         container: text(&create.container)?,
         attributes,
         choices,
+        sent_before: create.sent_before,
+        others: create
+            .others
+            .iter()
+            .take(limits::MAX_OPERATION_CHOICES)
+            .map(|id| named(id))
+            .collect::<Result<_, _>>()?,
         enabled: create.enabled,
         password: None,
         members: references(&create.members)?,

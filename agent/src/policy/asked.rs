@@ -121,6 +121,8 @@ impl Asked {
                 password: sets.then(password),
                 members: members.iter().map(subject).collect(),
                 choices: Vec::new(),
+                sent_before: false,
+                others: Vec::new(),
                 existing: Existing::Conflict,
             }),
             AskedChange::Update(attributes) => {

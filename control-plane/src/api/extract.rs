@@ -70,6 +70,9 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             format!("The body must be a JSON object, {{…}}, and is {came}."),
         ));
     }
+    if has_nul(bytes) {
+        return Err(Problem::new(Kind::Unprocessable, "A text of the body has the character NUL (\\u0000)."));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -77,6 +80,12 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|error| wrong_json(".", &error))?;
     Ok(value)
+}
+
+/// Whether a text in JSON has the character NUL: no name has it, and PostgreSQL takes no text with it.
+fn has_nul(json: &[u8]) -> bool {
+    let escaped = |place: usize| json[..place].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
+    json.windows(6).enumerate().any(|(place, part)| part == b"\\u0000" && escaped(place))
 }
 
 fn wrong_json(path: &str, error: &serde_json::Error) -> Problem {

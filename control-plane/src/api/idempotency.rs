@@ -33,7 +33,7 @@ const MAX_KEY_CHARS: usize = 255;
 /// After how long a request may be repeated whose first attempt is still under way.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 /// Answers of POSTs are single objects.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// The key of a request in the organization, and the request.
 struct Claim {

@@ -50,6 +50,7 @@ pub(super) fn around(routes: Router<Api>) -> Router<Api> {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(in_time))
+        .layer(from_fn(without_nul))
         .layer(CompressionLayer::new())
         .layer(from_fn(accompany))
 }
@@ -75,6 +76,15 @@ async fn accompany(request: Request, next: Next) -> Response {
         headers.insert(REQUEST_ID, value);
     }
     response
+}
+
+/// No name, id or text has the character NUL, and PostgreSQL takes none.
+async fn without_nul(request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    if request.uri().path().contains("%00") || query.contains("%00") {
+        return Problem::new(Kind::InvalidRequest, "The path or the query has the character NUL.").into_response();
+    }
+    next.run(request).await
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -14,6 +14,8 @@ use crate::imports::Intake;
 use crate::keys::bounded;
 use crate::member_names::{name_hash, names_in_row, read_names};
 use crate::member_rows::RowChanges;
+use crate::records::MemberForm;
+use crate::sql::sql;
 
 /// The rows to write for some groups.
 #[derive(Default)]
@@ -76,6 +78,29 @@ impl Intake {
             difference.add(group, known.get(&group).map_or(&[], Vec::as_slice), wanted, names_in_row(self.form))?;
         }
         self.write_members(difference).await
+    }
+
+    /// Records that a member has another DN now, in the groups in which the directory lists it: nobody leaves a group by
+    /// that. The next import reads them anew.
+    pub async fn rename_member(&mut self, before: &str, now: &str) -> Result<()> {
+        if self.form != MemberForm::Dn || before == now {
+            return Ok(());
+        }
+        let groups = sql("SELECT group_id FROM member_names WHERE target = $1 AND name_hash = $2")
+            .bind(self.directory)
+            .bind(name_hash(before).to_vec());
+        let groups: Vec<GroupId> = self.identities.tx.rows(groups, |mut row| row.take()).await?;
+        let ids: Vec<(GroupId, Vec<String>)> = groups.into_iter().map(|group| (group, Vec::new())).collect();
+        let (before, now) = (bounded(before.into()).into_owned(), bounded(now.into()).into_owned());
+        let renamed = self.rows_of(&ids).await?.into_iter().map(|(group, rows)| {
+            let mut names: Vec<String> =
+                rows.into_iter().flatten().filter(|name| *name != before && *name != now).collect();
+            names.push(now.clone());
+            names.sort_unstable();
+            (group, names)
+        });
+        let renamed = renamed.collect();
+        self.replace_members(renamed).await.map(drop)
     }
 
     /// The current rows of names of these groups of the organization, in order, without groups that have none.

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::identities::Identities;
 use crate::ids::{AccountId, GroupId, OrganizationId, TargetId, UserId};
 use crate::imports::Intake;
+use crate::member_names::name_hash;
 use crate::records::{Account, AccountKind, ExternalKey, IdentityId};
 use crate::sql::{Row, sql};
 
@@ -110,6 +111,17 @@ impl Identities {
 }
 
 impl Intake {
+    /// The DNs and unique values that accounts with these external ids have now.
+    pub async fn names_of(&mut self, kind: AccountKind, keys: &[ExternalKey]) -> Result<Vec<(String, Option<String>)>> {
+        let query = Bulk::new(
+            "WITH v(external_key) AS ({rows}) SELECT a.dn, a.unique_value FROM v {each}accounts a{where}\
+             a.target = :1 AND a.kind = :2 AND a.external_key = v.external_key AND (a.organization_id = :3) IS TRUE{every}",
+        );
+        let query = query.column(Cells::Blobs(keys.iter().map(|key| key.as_bytes().to_vec()).collect()));
+        let query = query.shared(self.directory).shared(kind.code()).shared(self.identities.organization);
+        self.identities.tx.bulk_rows(query, |mut row| Ok((row.take()?, row.take()?))).await
+    }
+
     /// The user or group that has the account with this external id.
     pub async fn owner_of(&mut self, kind: AccountKind, key: &ExternalKey) -> Result<Option<Uuid>> {
         let query = sql("SELECT identity FROM accounts WHERE organization_id = $1 AND target = $2 AND kind = $3 \
@@ -292,6 +304,53 @@ impl Store {
         )
         .column(Cells::Uuids(identities.to_vec()));
         self.database.bulk_rows(query.shared(organization).shared(target), read_member).await
+    }
+
+    /// The external ids and DNs of the present accounts in a target that groups name so, by these names. A name that several
+    /// accounts have says nothing.
+    pub async fn accounts_named(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        names: &[String],
+    ) -> Result<HashMap<String, (ExternalKey, String)>> {
+        let hashes: HashMap<[u8; 16], &String> = names.iter().map(|name| (name_hash(name), name)).collect();
+        let query = Bulk::new(
+            "WITH v(hash) AS ({rows}) SELECT v.hash, a.external_key, a.dn FROM v {each}accounts a{where}\
+             a.target = (SELECT seq FROM targets WHERE id = :1) AND a.member_hash = v.hash AND a.identity IS NOT NULL \
+             AND (a.organization_id = :2) IS TRUE AND a.missing_since IS NULL{every}",
+        );
+        let query = query.column(Cells::Blobs(hashes.keys().map(|hash| hash.to_vec()).collect()));
+        let read = |mut row: Row| {
+            let (hash, key): ([u8; 16], Vec<u8>) = (row.take()?, row.take()?);
+            Ok((hash, ExternalKey::from_bytes(&key)?, row.take::<String>()?))
+        };
+        let mut found: HashMap<String, Option<(ExternalKey, String)>> = HashMap::new();
+        for (hash, key, dn) in self.database.bulk_rows(query.shared(target).shared(organization), read).await? {
+            if let Some(name) = hashes.get(&hash) {
+                found.entry((*name).clone()).and_modify(|several| *several = None).or_insert(Some((key, dn)));
+            }
+        }
+        Ok(found.into_iter().filter_map(|(name, account)| Some((name, account?))).collect())
+    }
+
+    /// The external ids of other users' accounts in a target that have one of these logins. It reads all accounts of the
+    /// target: for what is seldom asked.
+    pub async fn accounts_with_logins(
+        &self,
+        organization: OrganizationId,
+        target: TargetId,
+        logins: &[String],
+        except: IdentityId,
+    ) -> Result<Vec<String>> {
+        let query = Bulk::new(
+            "SELECT external_key FROM accounts WHERE unique_value {in} AND kind = 1 AND identity IS NOT NULL AND identity <> :1 \
+             AND organization_id = :2 AND target = (SELECT seq FROM targets WHERE id = :3)",
+        );
+        let query = query.column(Cells::Texts(logins.to_vec()));
+        let query = query.shared(except.as_uuid()).shared(organization).shared(target);
+        let read = |mut row: Row| Ok(ExternalKey::from_bytes(&row.take::<Vec<u8>>()?)?.to_text());
+        self.database.bulk_rows(query, read).await
     }
 
     /// The groups that the organization has made members of a group, up to `limit`.

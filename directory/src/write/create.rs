@@ -148,9 +148,10 @@ impl Work<'_> {
     ) -> Result<Done, Error> {
         let effect = match (self.is_equal(new, &existing), create.existing) {
             (true, _) if self.again => Effect::Created,
-            (true, _) => Effect::AlreadySo,
-            (false, Existing::Adopt) if self.is_of_kind(&existing) => Effect::Adopted,
-            (false, _) => {
+            (true, _) if create.sent_before => Effect::AlreadySo,
+            (_, Existing::Adopt) if self.is_of_kind(&existing) => Effect::Adopted,
+            // Also one that looks the same: nobody has made it for this.
+            _ => {
                 let what = new.unique.first().map_or("name", |(name, _)| name).to_owned();
                 return Err(Failure::Taken { what }.into());
             }

@@ -5,6 +5,8 @@ mod group;
 mod resolve;
 mod there;
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
 use super::gate::Kind;
@@ -33,7 +35,7 @@ impl Work<'_> {
         let mut target = self.target(subject, &[]).await?;
         let group = self.group(&target);
         let add = self.resolve(&group, &change.add, false).await?;
-        let remove = self.resolve(&group, &change.remove, true).await?;
+        let mut remove = self.resolve(&group, &change.remove, true).await?;
         let dns: Vec<Dn> = add.dns().chain(remove.dns()).collect();
         let members: Vec<&Dn> = dns.iter().collect();
         let dn = target.dn.clone();
@@ -41,9 +43,26 @@ impl Work<'_> {
         let mut done = Done::new(Effect::AlreadySo);
         done.unknown_members = add.unknown;
         self.add_members(&group, add.members, &mut done).await?;
-        self.remove_members(&group, remove.members, &mut done).await?;
+        let mut sent: HashSet<Bytes> = HashSet::new();
+        while !remove.members.is_empty() {
+            sent.extend(remove.members.iter().map(|member| member.value.clone()));
+            self.remove_members(&group, remove.members, &mut done).await?;
+            if done.members_removed >= sent.len() {
+                break;
+            }
+            // Not all were in the group: one may have been renamed after we looked for the names.
+            remove = self.resolve(&group, &change.remove, true).await?;
+            remove.members.retain(|member| !sent.contains(&member.value));
+            let dns: Vec<Dn> = remove.dns().collect();
+            let members = dns.iter().collect();
+            self.allowed(Kind::Members, &mut target, Plan { groups: vec![&dn], members, ..Plan::default() }).await?;
+        }
         if done.members_added + done.members_removed > 0 {
             done.effect = Effect::Changed;
+        }
+        if done.members_removed < sent.len() {
+            let stay = self.primary_members(&target, &change.remove).await?;
+            done.refused_members.extend(stay);
         }
         self.finish(&target.text, done).await
     }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::operation::Subject;
+use super::outcome::RefusedMember;
 use super::target::Target;
 use super::work::Work;
 use crate::error::{Error, Phase, Step};
 use crate::filter;
+use crate::flavour::external_id_filter;
 use crate::kinds;
 use crate::second_look::everywhere;
 use postern_dn::attribute_names::attribute;
@@ -150,6 +153,38 @@ impl Work<'_> {
             return Ok(groups.into_iter().next());
         }
         Ok(None)
+    }
+
+    /// Those of these whose primary group it is: the group does not list them, so nothing can be removed, and they stay in it.
+    pub(crate) async fn primary_members(
+        &mut self,
+        group: &Target,
+        subjects: &[Subject],
+    ) -> Result<Vec<RefusedMember>, Error> {
+        let sid = group.values.first("objectSid").filter(|_| self.is_active_directory()).map(|sid| kinds::sid(sid));
+        let Some((_, Some(rid))) = sid else { return Ok(Vec::new()) };
+        let in_it = filter::equals("primaryGroupID", rid.to_string().as_bytes());
+        let (ids, bases) = ([self.flavour().external_id_attribute()], self.bases(Phase::Users));
+        let mut stay = Vec::new();
+        for some in subjects.chunks(AT_ONCE) {
+            let one = |subject: &Subject| match (&subject.external_id, &subject.dn) {
+                (Some(id), _) => external_id_filter(ids[0], id),
+                (None, Some(dn)) => filter::equals("distinguishedName", dn.as_bytes()),
+                (None, None) => String::new(),
+            };
+            let listed = some.iter().map(one).collect::<String>();
+            let (connection, root) = (&mut self.session.connection, &self.session.root);
+            let found = everywhere(connection, root, &bases, &format!("(&{in_it}(|{listed}))"), &ids).await?;
+            let is_found = |subject: &&Subject| {
+                let by_dn = |dn: &String| {
+                    Dn::parse(dn).is_ok_and(|dn| found.values().any(|it| Dn::parse(it).is_ok_and(|it| it == dn)))
+                };
+                subject.external_id.as_ref().is_some_and(|id| found.contains_key(id))
+                    || (subject.external_id.is_none() && subject.dn.as_ref().is_some_and(by_dn))
+            };
+            stay.extend(some.iter().filter(is_found).map(RefusedMember::of_primary_group));
+        }
+        Ok(stay)
     }
 
     /// The groups that list one of these entries, the groups that list those, and so on, up to a bound.

@@ -59,7 +59,8 @@ impl Work<'_> {
         let dn = self.container(create.container.as_deref())?.child(&rdn, text);
         let mut unique = self.unique(&attributes)?;
         for name in names {
-            if !unique.iter().any(|(known, _)| self.session.schema.same(known, name)) {
+            let names_only = self.is_active_directory() && self.session.schema.same(name, &rdn);
+            if !names_only && !unique.iter().any(|(known, _)| self.session.schema.same(known, name)) {
                 unique.push((name.clone(), self.first(&attributes, name)?));
             }
         }

@@ -58,6 +58,10 @@ pub struct Create {
     /// What some of the attributes are instead, where another entry has one of these values: the first whose values no entry
     /// has. Each has the same attributes.
     pub choices: Vec<Vec<(String, Vec<Bytes>)>>,
+    /// Whether it was sent before, so that an entry that is in every way the new one may be that one.
+    pub sent_before: bool,
+    /// The external ids of entries that are somebody else's, although they may look the same.
+    pub others: Vec<String>,
     /// Users: whether the directory lets the user in afterwards. A user without a password is never enabled.
     pub enabled: bool,
     /// Users: the first password.

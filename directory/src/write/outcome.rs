@@ -98,6 +98,16 @@ impl RefusedAttribute {
 }
 
 impl RefusedMember {
+    /// Somebody who stays in a group because it is the primary one (unwillingToPerform, as Active Directory says it).
+    pub(crate) fn of_primary_group(subject: &Subject) -> Self {
+        Self {
+            subject: subject.clone(),
+            code: 53,
+            reason: "it is the user's primary group".to_owned(),
+            cure: Some("give the user another primary group in Active Directory first".to_owned()),
+        }
+    }
+
     pub(crate) fn new(subject: &Subject, refusal: &Refusal) -> Self {
         Self {
             subject: subject.clone(),

@@ -1,10 +1,11 @@
 //! Carries an operation to its end, over a connection that may break: what was sent and not answered is settled by
 //! looking at the same server again.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use tokio::time::Instant;
 
+use super::choice;
 use super::gate::Gate;
 use super::operation::{Change, Operation};
 use super::outcome::{Done, Effect};
@@ -60,7 +61,7 @@ async fn carry_out(
     let Some(write) = &servers.config().write else { return Err(Failure::Off.into()) };
     let mut question = servers.question();
     let mut cuts = 0;
-    let permitted = AtomicBool::new(false);
+    let (permitted, chosen) = (AtomicBool::new(false), AtomicUsize::new(choice::NONE));
     loop {
         let mut lease = match &cut {
             None => pool.take(servers).await?,
@@ -69,8 +70,8 @@ async fn carry_out(
         let again = cuts > 0 && cut.is_some();
         let phase = operation.phase;
         let session = &mut lease.session;
-        let (config, permitted) = (servers.config(), &permitted);
-        let mut work = Work { session, servers, config, write, gate, phase, again, permitted };
+        let (config, permitted, chosen) = (servers.config(), &permitted, &chosen);
+        let mut work = Work { session, servers, config, write, gate, phase, again, permitted, chosen };
         work.bring_back();
         let error = match work.run(operation).await {
             Ok(done) => {

@@ -1,6 +1,6 @@
 //! One operation under way: the connection, the configuration, and who has a say.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use super::container::container;
 use super::gate::Gate;
@@ -24,6 +24,8 @@ pub(crate) struct Work<'a> {
     pub(crate) again: bool,
     /// The site has permitted the operation; a repetition does not count as another one.
     pub(crate) permitted: &'a AtomicBool,
+    /// The place of the name that was tried last, if a new entry has several.
+    pub(crate) chosen: &'a AtomicUsize,
 }
 
 impl<'a> Work<'a> {

@@ -1,7 +1,7 @@
 //! Changes that are written to a real OpenLDAP: each wanted end, what a second try meets, and what the server's own log
 //! says was sent.
 
-mod choices;
+pub(crate) mod choices;
 mod common;
 mod cuts;
 mod groups;

@@ -231,7 +231,18 @@ fn password() -> NewPassword {
 
 fn new(password: Option<NewPassword>) -> Create {
     let (attributes, choices, members) = (Vec::new(), Vec::new(), Vec::new());
-    Create { container: None, attributes, choices, enabled: true, password, members, existing: Existing::Conflict }
+    let (sent_before, others) = (false, Vec::new());
+    Create {
+        container: None,
+        attributes,
+        choices,
+        sent_before,
+        others,
+        enabled: true,
+        password,
+        members,
+        existing: Existing::Conflict,
+    }
 }
 
 #[test]

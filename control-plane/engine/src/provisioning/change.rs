@@ -1,6 +1,6 @@
 //! What an operation changes, as it is stored until it has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -84,6 +84,12 @@ pub enum Change {
         /// What some of these are instead where somebody else has them, in the order in which it is tried.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         choices: Vec<Attributes>,
+        /// Whether an earlier operation may have made it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sent_before: bool,
+        /// The external ids of other users' entries with these names; known when it is sent again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<String>,
         /// Whether the user may sign in.
         enabled: bool,
         /// The first members of a group.
@@ -142,6 +148,18 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether two steps do the same. A member that has another name by now is still the same member.
+    pub fn does_the_same(&self, other: &Self) -> bool {
+        match (&self.change, &other.change) {
+            (Change::Members { add, remove }, Change::Members { add: adds, remove: removes }) => {
+                self.entry == other.entry
+                    && (are_among(add, adds) && are_among(adds, add))
+                    && (are_among(remove, removes) && are_among(removes, remove))
+            }
+            _ => self == other,
+        }
+    }
+
     /// The values before and after, for reports. The values of attributes for which `secret` is true are masked.
     pub fn before_and_after(&self, secret: impl Fn(&str) -> bool) -> Value {
         let mut changes = self.change.before_and_after(secret);
@@ -155,6 +173,16 @@ impl Step {
         }
         changes
     }
+}
+
+/// Whether each of these members is among the others, by external id or by name.
+fn are_among(members: &[Reference], others: &[Reference]) -> bool {
+    let ids: HashSet<&str> =
+        others.iter().map(|other| other.external_id.as_str()).filter(|id| !id.is_empty()).collect();
+    let names: HashSet<&str> = others.iter().map(|other| other.key.as_str()).collect();
+    let is_among =
+        |member: &Reference| ids.contains(member.external_id.as_str()) || names.contains(member.key.as_str());
+    members.iter().all(is_among)
 }
 
 impl Change {

@@ -119,7 +119,19 @@ fn create(wanted: &Wanted, settings: &Settings, enabled: bool, members: Vec<Refe
     attributes.retain(|_, values| !values.is_empty());
     let (container, choices) = (wanted.container.clone(), wanted.choices.clone());
     let adopt = settings.existing == Existing::Adopt;
-    Step { entry: None, change: Change::Create { container, attributes, choices, enabled, members, adopt } }
+    Step {
+        entry: None,
+        change: Change::Create {
+            container,
+            attributes,
+            choices,
+            sent_before: false,
+            others: Vec::new(),
+            enabled,
+            members,
+            adopt,
+        },
+    }
 }
 
 /// What becomes of an account that should not be there.

@@ -146,15 +146,19 @@ impl Connector for DirectoryConnector {
 fn operate(request: &Request, agent: AgentId) -> v1::Operate {
     use v1::operate::Change as Wire;
     let change = match &request.step.change {
-        Change::Create { container, attributes, choices, enabled, members, adopt } => Wire::Create(v1::CreateEntry {
-            container: container.clone().unwrap_or_default(),
-            attributes: self::attributes(attributes),
-            choices: choices.iter().map(|choice| v1::Choice { attributes: self::attributes(choice) }).collect(),
-            enabled: *enabled,
-            adopt: *adopt,
-            password: None,
-            members: members.iter().map(reference).collect(),
-        }),
+        Change::Create { container, attributes, choices, sent_before, others, enabled, members, adopt } => {
+            Wire::Create(v1::CreateEntry {
+                container: container.clone().unwrap_or_default(),
+                attributes: self::attributes(attributes),
+                choices: choices.iter().map(|choice| v1::Choice { attributes: self::attributes(choice) }).collect(),
+                sent_before: *sent_before || request.generation > 1,
+                others: others.iter().take(limits::MAX_OPERATION_CHOICES).cloned().collect(),
+                enabled: *enabled,
+                adopt: *adopt,
+                password: None,
+                members: members.iter().map(reference).collect(),
+            })
+        }
         Change::Update { changes, both_changed } => Wire::Update(v1::UpdateEntry {
             changes: changes.iter().map(|change| attribute_change(change, *both_changed)).collect(),
         }),

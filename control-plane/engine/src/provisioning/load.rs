@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use postern_store::{Directory, MemberForm, PageRequest, Provisioning, Store, TargetId};
+use postern_store::{Directory, IdentityId, MemberForm, PageRequest, Provisioning, Store, TargetId};
 
+use super::change::Change;
 use super::rules;
 use super::sensitive::sensitive_fields;
 use super::settings::{Compiled, Settings};
@@ -34,6 +35,17 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Notes whose the entries are that have one of the names of an account that may have been made: theirs may look the same.
+    pub(super) async fn note_others(&self, change: &mut Change, identity: IdentityId) -> Result<()> {
+        let Change::Create { attributes, choices, others, .. } = change else { return Ok(()) };
+        let Some(first) = choices.first() else { return Ok(()) };
+        let own = attributes.iter().filter(|(name, _)| first.contains_key(*name));
+        let names: Vec<String> = own.chain(choices.iter().flatten()).flat_map(|(_, values)| values.clone()).collect();
+        let organization = self.provisioning.organization;
+        *others = self.store.accounts_with_logins(organization, self.id(), &names, identity).await?;
+        Ok(())
+    }
+
     /// Reads the settings and rules of a target. `Err` of the inner result: they cannot be used, for people.
     pub(super) async fn open(store: &Store, provisioning: Provisioning) -> Result<std::result::Result<Self, String>> {
         let (organization, id) = (provisioning.organization, provisioning.target.directory());

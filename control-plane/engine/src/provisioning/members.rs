@@ -62,7 +62,12 @@ impl Target {
         let goes = |(name, sure): &(&String, &bool)| !wanted.contains(*name) && (!**sure || known.contains(*name));
         let mut gone: Vec<String> = sent.iter().filter(goes).map(|(name, _)| name.clone()).collect();
         gone.sort_unstable();
-        let reference = |dn: String| Reference { key: dn.clone(), dn, ..Reference::default() };
+        // By the external id, too: somebody may have renamed or moved the entry since it was read.
+        let mut accounts = self.store.accounts_named(self.provisioning.organization, self.id(), &gone).await?;
+        let reference = |key: String| match accounts.remove(&key) {
+            Some((id, dn)) => Reference { external_id: id.to_text(), dn, key, pending: None },
+            None => Reference { dn: key.clone(), key, ..Reference::default() },
+        };
         differ.remove = gone.into_iter().map(reference).collect();
         Ok(differ)
     }

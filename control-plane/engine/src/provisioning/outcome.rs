@@ -5,7 +5,9 @@ mod problems;
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_dn::Dn;
-use postern_store::{AccountKind, Ended, ExternalKey, IdentityId, Intake, Operation, OperationState, PendingId};
+use postern_store::{
+    AccountKind, Ended, ExternalKey, IdentityId, Intake, MemberForm, Operation, OperationState, PendingId,
+};
 use serde_json::{Value, json};
 
 use self::problems::{
@@ -163,11 +165,8 @@ impl Prepared {
         let identity = self.operation.identity;
         let key = self.entry.as_ref().and_then(|entry| entry.key.clone());
         let dn = self.entry.as_ref().and_then(Written::dn);
-        if let (Some(dn), Some(before), Change::Move { .. }) = (dn, &self.step.entry, &self.step.change) {
-            let groups = tx.rename_outbound_member(&membership::dn_key(&before.dn), &membership::dn_key(dn)).await?;
-            // Also those that it is leaving just now: the name that was sent may be the one before.
-            let groups: Vec<IdentityId> = groups.into_iter().map(IdentityId::Group).collect();
-            tx.identities().mark(target.id(), &groups).await?;
+        if let Some(dn) = dn {
+            self.rename_member(dn, target, tx).await?;
         }
         if let Some(entry) = self.entry.take() {
             let written = if self.outbound {
@@ -220,6 +219,17 @@ impl Prepared {
             self.failure = self.failure.filter(|failure| failure.retryable);
         }
         Ok(self.failure)
+    }
+
+    /// Records that a renamed or moved entry has another name in its groups.
+    async fn rename_member(&self, dn: &str, target: &Target, tx: &mut Intake) -> Result<()> {
+        let (Some(before), Change::Move { .. }) = (&self.step.entry, &self.step.change) else { return Ok(()) };
+        let (before, now) = (membership::dn_key(&before.dn), membership::dn_key(dn));
+        tx.rename_member(&before, &now).await?;
+        let groups = tx.rename_outbound_member(&before, &now).await?;
+        // Also those that it is leaving just now: the name that was sent may be the one before.
+        let groups: Vec<IdentityId> = groups.into_iter().map(IdentityId::Group).collect();
+        tx.identities().mark(target.id(), &groups).await
     }
 
     /// Whether it makes a group that may have to get more members.
@@ -294,7 +304,8 @@ impl Prepared {
         let unknown = |member: &&Reference| self.unknown_members.iter().any(|unknown| is(unknown, member));
         let keys = |members: &mut dyn Iterator<Item = &Reference>| members.map(|member| member.key.clone()).collect();
         let added: Vec<String> = keys(&mut add.iter().filter(|member| !unknown(member) && !refused(member)));
-        let removed: Vec<String> = keys(&mut remove.iter().filter(|member| !refused(member)));
+        let mut removed: Vec<String> = keys(&mut remove.iter().filter(|member| !refused(member)));
+        removed.extend(self.renamed_meanwhile(target, tx, remove).await?);
         if self.outbound {
             return tx.change_outbound_members(key, added, removed).await;
         }
@@ -313,6 +324,25 @@ impl Prepared {
         let mut names: Vec<String> = names.into_iter().collect();
         names.sort_unstable();
         tx.replace_members(vec![(group, names)]).await.map(|_| ())
+    }
+
+    /// The names that removed members have by now: they may have been renamed while the operation was under way.
+    async fn renamed_meanwhile(&self, target: &Target, tx: &mut Intake, remove: &[Reference]) -> Result<Vec<String>> {
+        let refused = |member: &Reference| self.refused_members.iter().any(|it| it.member == member.external_id);
+        let gone = remove.iter().filter(|member| !member.external_id.is_empty() && !refused(member));
+        let ids: Vec<ExternalKey> = gone.map(|member| ExternalKey::from_text(&member.external_id)).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut names = Vec::new();
+        for kind in [AccountKind::User, AccountKind::Group] {
+            names.extend(tx.names_of(kind, &ids).await?);
+        }
+        let name = |(dn, unique): (String, Option<String>)| match target.form {
+            MemberForm::UniqueValue => unique,
+            MemberForm::Dn | MemberForm::GroupNames => Some(membership::dn_key(&dn)),
+        };
+        Ok(names.into_iter().filter_map(name).collect())
     }
 
     fn fail(&mut self, failure: Failure) {

@@ -49,11 +49,11 @@ fn divide(step: Step) -> Vec<Step> {
     let Step { entry, change } = step;
     let changes = match change {
         Change::Members { add, remove } => several(add, remove),
-        Change::Create { container, attributes, choices, enabled, mut members, adopt } => {
+        Change::Create { container, attributes, choices, sent_before, others, enabled, mut members, adopt } => {
             let mut room = Room::new();
             let count = members.iter().take_while(|member| room.take(member)).count();
             members.truncate(count);
-            vec![Change::Create { container, attributes, choices, enabled, members, adopt }]
+            vec![Change::Create { container, attributes, choices, sent_before, others, enabled, members, adopt }]
         }
         change => vec![change],
     };
@@ -150,6 +150,8 @@ mod tests {
             container: None,
             attributes: Attributes::new(),
             choices: Vec::new(),
+            sent_before: false,
+            others: Vec::new(),
             enabled: false,
             members: members(0, count),
             adopt: false,

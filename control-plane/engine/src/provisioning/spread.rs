@@ -21,7 +21,10 @@ impl Target {
         for mark in marks.iter().filter(|mark| mark.members_changed || mark.has_moved) {
             let IdentityId::Group(group) = mark.identity else { continue };
             if mark.members_changed {
-                self.mark(&self.groups_above(group.as_uuid()).await?, now).await?;
+                // Those that are marked already are compared all the same: groups in a circle would mark each other for ever.
+                let mut above = self.groups_above(group.as_uuid()).await?;
+                above.retain(|above| !marks.iter().any(|mark| mark.identity == *above));
+                self.mark(&above, now).await?;
             }
             if mark.has_moved && matches!(self.settings.assignment, Assignment::Groups { .. }) {
                 self.mark_within(group, now).await?;

@@ -67,6 +67,10 @@ pub fn wanted(subject: &Subject, settings: &Settings, compiled: &Compiled, rules
         RuleOf::Users => assigned(subject, settings, compiled, &mut wanted.failed),
         RuleOf::Groups => Some(subject.chosen),
     };
+    if wanted.exists != Some(true) && (is_new || of == RuleOf::Users) {
+        // Nothing is written: what the rules would give, or why they fail, means nothing.
+        return wanted;
+    }
     for given in rules.wanted(of, &subject.fields) {
         if !given.reads.is_empty() && given.reads.iter().all(|field| subject.from_target.contains(field)) {
             // The target says these values itself.

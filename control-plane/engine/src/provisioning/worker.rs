@@ -179,6 +179,7 @@ impl Worker {
         if parked.is_empty() {
             return Ok(());
         }
+        self.note_others(&parked).await?;
         let mut tx = self.store.begin_identities(self.target.provisioning.organization, self.clock.now()).await?;
         for identity in &parked {
             if let Some(operation) = self.lines.get_mut(identity).and_then(|line| line.operations.front_mut()) {
@@ -189,6 +190,19 @@ impl Worker {
         tx.commit().await?;
         for identity in parked {
             self.send(identity);
+        }
+        Ok(())
+    }
+
+    /// Notes whose the entries are that have one of the names of an account that may have been made: theirs may look the same.
+    async fn note_others(&mut self, parked: &[IdentityId]) -> Result<()> {
+        for identity in parked {
+            let Some(operation) = self.lines.get_mut(identity).and_then(|line| line.operations.front_mut()) else {
+                continue;
+            };
+            let Some(mut step) = step(operation) else { continue };
+            self.target.note_others(&mut step.change, *identity).await?;
+            operation.content = serde_json::to_value(step).ok();
         }
         Ok(())
     }

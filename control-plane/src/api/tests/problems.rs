@@ -85,6 +85,20 @@ async fn bodies_that_cannot_be_read_are_told_apart() {
 }
 
 #[tokio::test]
+async fn the_character_nul_is_in_no_request() {
+    let site = Site::new().await;
+    let acme = site.organization("acme").await;
+    for path in ["/api/v1/users/a%00b", "/api/v1/users?query=a%00b"] {
+        is_problem(&site.get(path, &acme.owner).await, 400, "invalid-request");
+    }
+    let body = json!({ "user_name": "a\u{0}b" });
+    is_problem(&site.post("/api/v1/users", &acme.owner, body).await, 422, "unprocessable");
+    // A backslash in front of the letters is no such character.
+    let made = site.post("/api/v1/users", &acme.owner, json!({ "user_name": "a", "display_name": "\\u0000" })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+}
+
+#[tokio::test]
 async fn a_disabled_directory_takes_no_jobs_and_says_what_to_do() {
     let site = Site::new().await;
     let acme = site.organization("acme").await;

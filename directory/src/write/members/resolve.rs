@@ -39,6 +39,9 @@ impl Work<'_> {
                 None => None,
             };
             let dn = found.as_ref().and_then(|dn| Dn::parse(dn).ok());
+            if leaving && group.by_dn {
+                self.add_former_name(subject, dn.as_ref(), &mut resolved, &mut seen).await?;
+            }
             match value {
                 Some(value) => {
                     let key = dn.as_ref().filter(|_| group.by_dn).map(Dn::case_folded);
@@ -71,6 +74,28 @@ impl Work<'_> {
             found.extend(everywhere(connection, root, &bases, &condition, &attributes).await?);
         }
         Ok(found)
+    }
+
+    /// The name by which a member was known goes too, if the entry has another one now and nobody else has this one: not
+    /// every server changes its groups when a member is renamed.
+    async fn add_former_name(
+        &mut self,
+        subject: &Subject,
+        now: Option<&Dn>,
+        resolved: &mut Resolved,
+        seen: &mut HashSet<Vec<u8>>,
+    ) -> Result<(), Error> {
+        let (Some(_), Some(text), Some(now)) = (&subject.external_id, &subject.dn, now) else { return Ok(()) };
+        let Ok(former) = Dn::parse(text) else { return Ok(()) };
+        let inside = self.is_inside(text, Phase::Users) || self.is_inside(text, Phase::Groups);
+        if former.case_folded() == now.case_folded() || !inside || self.read(text, &[]).await?.is_some() {
+            return Ok(());
+        }
+        if seen.insert(former.case_folded().into_bytes()) {
+            let value = Bytes::copy_from_slice(text.as_bytes());
+            resolved.members.push(Member { subject: subject.clone(), dn: Some(former), value });
+        }
+        Ok(())
     }
 
     /// OpenLDAP takes the DN of nobody as a member, so that it is looked for first.

@@ -62,3 +62,25 @@ fn a_clash_of_one_user_stops_nobody_and_is_cured_later() -> Result<()> {
         equal(&site).await
     })
 }
+
+#[test]
+fn a_strangers_entry_that_looks_the_same_is_not_taken_over() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        provision(&site, all()).await?;
+        // In every way what the rules would make.
+        let entry = format!(
+            "dn: uid=jane,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: jane\ncn: jane\nsn: jane\nmail: jane@corp.example\n"
+        );
+        site.slapd.apply(entry).await?;
+        let jane = user(&site, "jane").await?;
+        for _ in 0..2 {
+            let refused = ended(&site, &jane, "create").await?;
+            ensure!(refused["answer"]["error"]["code"] == "conflict", "{refused:#}");
+            site.api.patch(&format!("/api/v1/users/{jane}"), json!({ "given_name": null })).await?;
+        }
+        let accounts = site.api.get(&format!("/api/v1/users/{jane}")).await?["accounts"].clone();
+        ensure!(accounts == json!([]), "{accounts:#}");
+        Ok(())
+    })
+}

@@ -190,6 +190,86 @@ fn whoever_was_renamed_and_then_removed_from_a_group_is_no_member_in_the_directo
 }
 
 #[test]
+fn whom_an_administrator_has_renamed_in_the_directory_is_removed_from_a_group_all_the_same() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = site.api.post("/api/v1/groups", json!({"display_name": "Pilots"})).await?;
+        let group = group["id"].as_str().context("no id")?.to_owned();
+        let switches = json!({ "create_users": true, "create_groups": true, "sync_members": true });
+        provision(&site, json!({ "switches": switches, "assignment": { "kind": "all" }, "groups": [group] })).await?;
+        let (anna, bert) = (user(&site, "anna").await?, user(&site, "bert").await?);
+        for id in [&anna, &bert] {
+            site.api.put(&format!("/api/v1/groups/{group}/members/{id}"), &json!({})).await?;
+        }
+        wait::until_true("both are members", wait::SOON, async || Ok(members_of(&site, "Pilots").await?.len() == 2))
+            .await?;
+        nothing_under_way(&site).await?;
+        // No import has seen it yet.
+        let dn = format!("uid=anna,ou=people,{}", postern_tests::slapd::SUFFIX);
+        site.slapd.apply(format!("dn: {dn}\nchangetype: modrdn\nnewrdn: uid=anne\ndeleteoldrdn: 1\n")).await?;
+        ensure!(members_of(&site, "Pilots").await? == ["anne", "bert"]);
+        site.api.delete(&format!("/api/v1/groups/{group}/members/{anna}")).await?;
+        wait::until_true("she is no member", wait::SOON, async || Ok(members_of(&site, "Pilots").await? == ["bert"]))
+            .await
+    })
+}
+
+#[test]
+fn whoever_is_renamed_stays_in_the_groups_that_come_from_the_directory() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let suffix = postern_tests::slapd::SUFFIX;
+        // She has her account because of a group of the directory.
+        let dn = |name: &str| format!("uid={name},ou=people,{suffix}");
+        let crew =
+            format!("dn: cn=crew,ou=groups,{suffix}\nobjectClass: groupOfNames\ncn: crew\nmember: {}\n", dn("anna"));
+        let switches = json!({ "create_users": true, "edit_users": true, "enable_disable_users": true });
+        let assigned = |assignment| json!({ "switches": switches, "assignment": assignment, "leaving": "disable" });
+        provision(&site, assigned(json!({ "kind": "all" }))).await?;
+        let anna = user(&site, "anna").await?;
+        ended(&site, &anna, "create").await?;
+        site.slapd.apply(crew).await?;
+        site.api.import(DIRECTORY).await?;
+        let crew = site.api.group("crew").await?;
+        provision(&site, assigned(json!({ "kind": "groups", "groups": [crew.id] }))).await?;
+        nothing_under_way(&site).await?;
+        site.api.patch(&format!("/api/v1/users/{anna}"), json!({ "user_name": "anne" })).await?;
+        ended(&site, &anna, "move").await?;
+        nothing_under_way(&site).await?;
+        let members = site.api.get(&format!("/api/v1/groups/{}/members", crew.id)).await?;
+        let ids: Vec<_> = members["items"].as_array().context("no list")?.iter().map(|it| &it["id"]).collect();
+        ensure!(ids == [&json!(anna)], "{members:#}");
+        ensure!(members_of(&site, "crew").await? == ["anne"]);
+        let disabled = site.api.get(&format!("/api/v1/reports/provisioning?user={anna}&action=disable")).await?;
+        ensure!(disabled["items"] == json!([]), "{disabled:#}");
+        ensure!(site.slapd.entries("(uid=anne)").await?[0].text("employeeType") != "disabled");
+        rests(&site.api).await
+    })
+}
+
+#[test]
+fn groups_in_a_circle_keep_nobody_waiting() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let switches = json!({ "create_users": true });
+        provision(&site, json!({ "switches": switches, "assignment": { "kind": "all" } })).await?;
+        let mut groups = Vec::new();
+        for number in 0..100 {
+            let group = site.api.post("/api/v1/groups", json!({ "display_name": format!("g{number}") })).await?;
+            groups.push(group["id"].as_str().context("no id")?.to_owned());
+        }
+        for (place, group) in groups.iter().enumerate() {
+            let above = &groups[(place + 1) % groups.len()];
+            site.api.put(&format!("/api/v1/groups/{above}/members/{group}"), &json!({})).await?;
+        }
+        let anna = user(&site, "anna").await?;
+        let created = ended(&site, &anna, "create").await?;
+        ensure!(created["state"] == "succeeded", "{created:#}");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_member_that_the_directory_has_lost_is_tried_later_and_not_without_end() -> Result<()> {
     scenario(async |stage| {
         let site = start(stage).await?;

@@ -192,6 +192,48 @@ fn a_plan_shows_before_and_after_of_values_names_and_members() -> Result<()> {
 }
 
 #[test]
+fn a_member_that_the_same_plan_renames_and_removes_is_renamed_and_removed() -> Result<()> {
+    scenario(async |stage| {
+        let site = start(stage).await?;
+        let group = site.api.post("/api/v1/groups", json!({ "display_name": "Pilots" })).await?;
+        let group = group["id"].as_str().context("no id")?.to_owned();
+        let mut settings = all();
+        for switch in ["create_groups", "sync_members"] {
+            settings["switches"][switch] = json!(true);
+        }
+        settings["groups"] = json!([group]);
+        provision(&site, settings.clone()).await?;
+        let member = |id: &str| format!("/api/v1/groups/{group}/members/{id}");
+        let mut ids = Vec::new();
+        for name in ["plan-anna", "plan-bert", "plan-cora"] {
+            let id = user(&site, name).await?;
+            site.api.put(&member(&id), &json!({})).await?;
+            ids.push(id);
+        }
+        wait::until_true("all are members", wait::SOON, async || Ok(members_of(&site, "Pilots").await?.len() == 3))
+            .await?;
+        nothing_under_way(&site).await?;
+        settings["mode"] = json!("report");
+        provision(&site, settings).await?;
+        for (id, name) in ids.iter().zip(["plan-anne", "plan-berta"]) {
+            site.api.patch(&format!("/api/v1/users/{id}"), json!({ "user_name": name })).await?;
+            site.api.delete(&member(id)).await?;
+        }
+        let shown = plan(&site.api, json!({})).await?;
+        let actions = json!({ "update": 2, "move": 2, "change_members": 1 });
+        ensure!(shown["summary"]["actions"] == actions, "{shown:#}");
+        site.api.post(&path(&shown, "/apply"), json!({})).await?;
+        over(&site, &shown).await?;
+        let became = outcomes(&site, &shown).await?;
+        ensure!(became.iter().all(|(_, _, state)| state == "succeeded"), "{became:#?}");
+        ensure!(members_of(&site, "Pilots").await? == ["plan-cora"], "{:?}", members_of(&site, "Pilots").await?);
+        let again = plan(&site.api, json!({})).await?;
+        ensure!(again["summary"]["operations"] == 0, "{again:#}");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_paused_directory_is_planned_and_gets_nothing() -> Result<()> {
     scenario(async |stage| {
         let site = start(stage).await?;

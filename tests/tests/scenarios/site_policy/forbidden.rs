@@ -6,6 +6,7 @@ use postern_agent::served::write::{
 };
 use postern_directory::Phase;
 use postern_tests::slapd::SUFFIX;
+use postern_tests::writing;
 
 use crate::site_policy::chance::Chance;
 
@@ -104,15 +105,7 @@ impl Maker<'_> {
         let attributes = attributes.into_iter().map(|(name, value)| (name, vec![Bytes::from(value)])).collect();
         let existing = if self.chance.one_in(2) { Existing::Adopt } else { Existing::Conflict };
         let password = self.chance.one_in(3).then(|| password(false));
-        let create = Create {
-            container,
-            attributes,
-            choices: Vec::new(),
-            enabled: true,
-            password,
-            members: Vec::new(),
-            existing,
-        };
+        let create = Create { container, attributes, password, existing, ..writing::create(&[]) };
         Operation { phase: Phase::Users, subject: Subject::default(), change: Change::Create(create) }
     }
 
@@ -156,8 +149,7 @@ impl Maker<'_> {
         let attributes =
             attributes.map(|(name, value)| (name.to_owned(), vec![Bytes::from(value.to_owned())])).collect();
         let existing = if self.chance.one_in(2) { Existing::Adopt } else { Existing::Conflict };
-        let create =
-            Create { container, attributes, choices: Vec::new(), enabled: true, password: None, members, existing };
+        let create = Create { container, attributes, members, existing, ..writing::create(&[]) };
         Operation { phase: Phase::Groups, subject: Subject::default(), change: Change::Create(create) }
     }
 

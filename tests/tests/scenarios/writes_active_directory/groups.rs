@@ -97,6 +97,10 @@ fn somebodys_primary_group_is_not_deleted() -> Result<()> {
         samba
             .apply(format!("dn: {}\nchangetype: modify\nreplace: primaryGroupID\nprimaryGroupID: {rid}\n", anna.dn))
             .await?;
+        // The group does not list her any more, and she stays in it.
+        let stays = operate(&directory, group(id(&team), change(&[], &[id(&anna)]))).await?;
+        ensure!(stays.refused_members.len() == 1 && stays.members_removed == 0, "{stays:?}");
+        ensure!(stays.refused_members[0].reason.contains("primary group"), "{stays:?}");
         let refused = fails(&directory, group(id(&team), Change::Delete)).await?;
         ensure!(refused.public_message().contains("primary group"), "{}", refused.public_message());
         let again = operate(&directory, group(id(&team), change(&[id(&anna)], &[]))).await?;

@@ -189,6 +189,37 @@ fn two_members_whose_names_rfc_4518_compares_as_equal_are_two() -> Result<()> {
 }
 
 #[test]
+fn a_member_whom_somebody_has_renamed_leaves_by_either_name() -> Result<()> {
+    scenario(async |stage| {
+        // Without the overlays the group keeps the old name; an administrator may have added the new one.
+        let options = postern_tests::slapd::Options { statements: true, ..postern_tests::slapd::Options::people(5) };
+        let slapd = Slapd::start(stage, options).await?;
+        let directory = writing::openldap(stage, &slapd, PLACEHOLDER).await?;
+        let (anna, ben) = (created(&directory, "anna").await?, created(&directory, "ben").await?);
+        let team = team(&directory, &[id(&anna), id(&ben)]).await?;
+        let rename = |from: &str, to: &str| {
+            let before = dn(from);
+            slapd.apply(format!("dn: {before}\nchangetype: modrdn\nnewrdn: uid={to}\ndeleteoldrdn: 1\n"))
+        };
+        rename("anna", "anne").await?;
+        operate(&directory, group(id(&team), change(&[id(&anna)], &[]))).await?;
+        ensure!(members(&slapd).await? == [dn("anna"), dn("anne"), dn("ben")]);
+        let known =
+            |entry: &Entry| Subject { external_id: Some(entry.external_id.clone()), dn: Some(entry.dn.clone()) };
+        let removed = operate(&directory, group(id(&team), change(&[], &[known(&anna)]))).await?;
+        ensure!(removed.members_removed == 2 && members(&slapd).await? == [dn("ben")], "{removed:?}");
+        // Somebody else has the old name by now: that one stays.
+        rename("ben", "bert").await?;
+        let other = created(&directory, "ben").await?;
+        operate(&directory, group(id(&team), change(&[id(&other), id(&ben)], &[]))).await?;
+        ensure!(members(&slapd).await? == [dn("ben"), dn("bert")]);
+        operate(&directory, group(id(&team), change(&[], &[known(&ben)]))).await?;
+        ensure!(members(&slapd).await? == [dn("ben")], "a new person lost a membership");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_deletion_that_stopped_halfway_is_finished_but_not_for_who_has_the_name_now() -> Result<()> {
     scenario(async |stage| {
         // Without the overlays nobody but us follows a deletion.

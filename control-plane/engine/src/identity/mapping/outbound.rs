@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::expression::{Expression, Fault, Inputs, Kind, Scope, Slots};
+use super::expression::{Expression, Fault, Inputs, Kind, MAX_STEPS_OF_ALL, Scope, Slots};
 use super::rules::{MAX_RULES, Rule, RuleFault, RuleOf};
 use crate::identity::values::{Value, generalized_time};
 
@@ -16,6 +16,8 @@ const MAX_VALUES: usize = 1_000;
 const MAX_VALUE: usize = 4_096;
 /// The most names with a number that a new account may get.
 const MAX_CHOICES: u32 = 60;
+/// The most rules that make such names: their choices have to go into one operation.
+const MAX_UNIQUE: usize = 10;
 
 /// What no rule may fill, in lower case: it is the server's own, or something else than rules takes care of it.
 const NOT_BY_RULES: &[(&str, &str)] = &[
@@ -98,6 +100,11 @@ impl Outbound {
                 }
             }
         }
+        let unique = all.compiled.iter().filter(|(_, expression)| expression.is_unique()).count();
+        if unique > MAX_UNIQUE {
+            let what = format!("{unique} rules use unique, and at most {MAX_UNIQUE} may");
+            faults.push(RuleFault { rule: 0, target: String::new(), fault: Fault::new(0, what) });
+        }
         if faults.is_empty() { Ok(all) } else { Err(faults) }
     }
 
@@ -134,11 +141,15 @@ impl Outbound {
     pub fn wanted(&self, of: RuleOf, fields: &BTreeMap<String, Json>) -> Vec<Wanted> {
         let given = self.given(fields);
         let inputs = Inputs::given(&self.slots, &given);
+        let mut left = MAX_STEPS_OF_ALL;
         let wanted = |(rule, expression): &(Rule, Expression)| Wanted {
             attribute: rule.target.clone(),
             expression: rule.expression.clone(),
             reads: expression.reads(&self.slots).map(str::to_owned).collect(),
-            values: expression.evaluate(&inputs).and_then(|value| texts(&value)).map_err(|fault| fault.to_string()),
+            values: expression
+                .evaluate_within(&inputs, &mut left)
+                .and_then(|value| texts(&value))
+                .map_err(|fault| fault.to_string()),
             is_unique: expression.is_unique(),
         };
         self.compiled.iter().filter(|(rule, _)| rule.of == of).map(wanted).collect()
@@ -153,10 +164,11 @@ impl Outbound {
             return Vec::new();
         }
         let given = self.given(fields);
+        let mut left = MAX_STEPS_OF_ALL;
         let choice = |choice: u32| {
             let inputs = Inputs { choice, ..Inputs::given(&self.slots, &given) };
             let values = rules.iter().map(|(rule, expression)| {
-                let values = texts(&expression.evaluate(&inputs).ok()?).ok()?;
+                let values = texts(&expression.evaluate_within(&inputs, &mut left).ok()?).ok()?;
                 Some((rule.target.clone(), values))
             });
             let values: Option<Values> = values.collect();
@@ -336,6 +348,23 @@ mod tests {
     }
 
     #[test]
+    fn all_rules_together_have_so_many_steps() {
+        let heavy = "attributes.l.all(x, attributes.l.all(y, true)) ? unique(user_name, 2) : 'b'";
+        let rules: Vec<Rule> = (0..MAX_UNIQUE).map(|number| rule(&format!("at{number}"), heavy)).collect();
+        let compiled = Outbound::compile(&rules).unwrap();
+        let list: Vec<String> = (0..44).map(|number| number.to_string()).collect();
+        let fields = serde_json::from_value(json!({ "user_name": "ada", "attributes.l": list })).unwrap();
+        let wanted = compiled.wanted(RuleOf::Users, &fields);
+        let last = wanted.last().unwrap().values.as_ref().unwrap_err();
+        assert!(wanted[0].values.is_ok() && last.contains("all rules together"), "{last}");
+        assert!(compiled.choices(RuleOf::Users, &fields).len() < 3);
+        let many: Vec<Rule> =
+            (0..=MAX_UNIQUE).map(|number| rule(&format!("at{number}"), "unique(user_name, 2)")).collect();
+        let faults = Outbound::compile(&many).unwrap_err();
+        assert!(faults[0].to_string().contains("at most 10"), "{}", faults[0]);
+    }
+
+    #[test]
     fn what_a_user_does_not_have_or_no_rule_may_fill_is_refused() {
         for (target, expression, part) in [
             ("mail", "mail", "there is no mail"),
@@ -351,6 +380,9 @@ mod tests {
             let faults = Outbound::compile(&[rule(target, expression)]).unwrap_err();
             assert!(faults[0].to_string().contains(part), "{target} {expression}: {}", faults[0]);
         }
+        let of_groups = Rule { of: RuleOf::Groups, ..rule("cn", "unique(display_name, 2)") };
+        let faults = Outbound::compile(&[of_groups]).unwrap_err();
+        assert!(faults[0].to_string().contains("only rules about users"), "{}", faults[0]);
         let twice = Outbound::compile(&[rule("mail", "email"), rule("MAIL", "user_name")]).unwrap_err();
         assert!(twice[0].to_string().contains("another rule"), "{}", twice[0]);
         assert!(NOT_BY_RULES.is_sorted());

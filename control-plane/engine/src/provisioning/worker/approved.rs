@@ -30,7 +30,11 @@ impl Worker {
         for ((identity, mut operations), decision) in approved.into_iter().zip(decisions) {
             let of_plan = operations.iter().any(|operation| operation.plan.is_some());
             let approved: Option<Vec<Step>> = operations.iter().map(step).collect();
-            if approved.as_ref() != Some(&decision.steps) || (self.only_reports() && !of_plan) {
+            let is_same = approved.is_some_and(|approved| {
+                approved.len() == decision.steps.len()
+                    && approved.iter().zip(&decision.steps).all(|(one, other)| one.does_the_same(other))
+            });
+            if !is_same || (self.only_reports() && !of_plan) {
                 // A plan does only what it has shown; what else was approved is decided anew.
                 if of_plan {
                     refused.extend(operations.iter().map(|operation| operation.id));
@@ -38,6 +42,10 @@ impl Worker {
                     changed.push(identity);
                 }
                 continue;
+            }
+            // With the names that members have now.
+            for (operation, step) in operations.iter_mut().zip(&decision.steps) {
+                operation.content = serde_json::to_value(step).ok();
             }
             if let Some(first) = operations.front_mut() {
                 first.generation += 1;

@@ -8,6 +8,7 @@ use postern_store::{
 use uuid::Uuid;
 
 use super::{Line, RETRY_LONGEST, Result, TOGETHER, WINDOW, Worker, later};
+use crate::provisioning::change::Change;
 use crate::provisioning::compare::Lifted;
 use crate::provisioning::decide::Decision;
 use crate::provisioning::left::Left;
@@ -233,11 +234,31 @@ impl Worker {
         Ok(since.items.is_empty())
     }
 
+    /// Notes whether an earlier try, of which nobody knows the end, may have made a new account.
+    async fn may_be_made(&self, identity: IdentityId, change: &mut Change) -> Result<()> {
+        let Change::Create { sent_before, .. } = &mut *change else { return Ok(()) };
+        let (organization, target) = (self.target.provisioning.organization, Some(self.target.id()));
+        let filter = OperationFilter { identity: Some(identity.as_uuid()), target, ..OperationFilter::default() };
+        let last = self.store.list_operations(organization, &filter, &PageRequest::first(1)).await?;
+        let is_open =
+            |last: &Operation| last.answer.as_ref().is_some_and(|answer| answer["error"]["retryable"] == true);
+        *sent_before = last.items.first().is_some_and(|last| last.action == "create" && is_open(last));
+        if *sent_before {
+            self.target.note_others(change, identity).await?;
+        }
+        Ok(())
+    }
+
     /// The rows of the operations that a decision means. The first is sent at once.
     async fn operations(&self, mark: &Mark, decision: Decision, now: Timestamp) -> Result<(bool, Vec<Operation>)> {
         let organization = self.target.provisioning.organization;
         let (cause, actor) = self.cause(mark).await?;
-        let Decision { name, account, outbound, steps, .. } = decision;
+        let Decision { name, account, outbound, mut steps, .. } = decision;
+        if mark.failures > 0 {
+            for step in &mut steps {
+                self.may_be_made(mark.identity, &mut step.change).await?;
+            }
+        }
         let rows = steps.into_iter().enumerate().map(|(place, step)| Operation {
             id: OperationId::new(),
             organization,

@@ -213,6 +213,19 @@ impl Compiler<'_> {
         Ok(if *test { Node::Has(Box::new(node), None) } else { node })
     }
 
+    /// Only a new account gets a name that nobody else has.
+    fn unique(&mut self, of: &IdedExpr) -> Result<()> {
+        match self.slots.scope() {
+            Scope::User => self.slots.note_unique(),
+            Scope::Group => return Err(self.fault(of, "unique: only rules about users make such names")),
+            Scope::Entry => {
+                let what = "unique: a name that nobody else has is made where accounts are created, by outbound rules";
+                return Err(self.fault(of, what));
+            }
+        }
+        Ok(())
+    }
+
     fn call(&mut self, of: &IdedExpr, call: &CallExpr) -> Result {
         let position = self.position(of);
         let name = call.func_name.as_str();
@@ -245,11 +258,7 @@ impl Compiler<'_> {
             self.fault(of, what)
         })?;
         if function == Function::Unique {
-            if self.slots.scope() == Scope::Entry {
-                let what = "unique: a name that nobody else has is made where accounts are created, by outbound rules";
-                return Err(self.fault(of, what));
-            }
-            self.slots.note_unique();
+            self.unique(of)?;
         }
         let mut arguments = Vec::with_capacity(call.args.len() + 1);
         if let Some(target) = &call.target {
