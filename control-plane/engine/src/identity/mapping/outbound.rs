@@ -352,8 +352,8 @@ mod tests {
         let heavy = "attributes.l.all(x, attributes.l.all(y, true)) ? unique(user_name, 2) : 'b'";
         let rules: Vec<Rule> = (0..MAX_UNIQUE).map(|number| rule(&format!("at{number}"), heavy)).collect();
         let compiled = Outbound::compile(&rules).unwrap();
-        let list: Vec<String> = (0..44).map(|number| number.to_string()).collect();
-        let fields = serde_json::from_value(json!({ "user_name": "ada", "attributes.l": list })).unwrap();
+        let values: Vec<String> = (0..44).map(|number| number.to_string()).collect();
+        let fields = serde_json::from_value(json!({ "user_name": "ada", "attributes.l": values })).unwrap();
         let wanted = compiled.wanted(RuleOf::Users, &fields);
         let last = wanted.last().unwrap().values.as_ref().unwrap_err();
         assert!(wanted[0].values.is_ok() && last.contains("all rules together"), "{last}");
